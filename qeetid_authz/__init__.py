@@ -1,0 +1,61 @@
+"""Qeet ID authorization decisions, in process: current, explained, in nanoseconds.
+
+    with Authorizer.open(dsn) as authz:
+        if authz.can(Principal.user(user_id, tenant_id), "billing:write"):
+            ...
+
+What needs no database needs no database driver: `Authorizer` and `AsyncAuthorizer`
+are imported when first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from qeetid_authz.decision import Decision, Reason
+from qeetid_authz.defaults import can, check, configure, explain, require
+from qeetid_authz.engine import Engine
+from qeetid_authz.errors import (
+    AuthzError,
+    DatabaseError,
+    DocumentError,
+    NotOpenError,
+    PermissionDeniedError,
+)
+from qeetid_authz.explain import Explanation, GrantPath, Missing
+from qeetid_authz.model import Kind, Principal, Semantics
+from qeetid_authz.revision import Revision
+
+if TYPE_CHECKING:
+    from qeetid_authz.authorizer import AsyncAuthorizer, Authorizer
+
+__all__ = [
+    "AsyncAuthorizer",
+    "Authorizer",
+    "AuthzError",
+    "DatabaseError",
+    "Decision",
+    "DocumentError",
+    "Engine",
+    "Explanation",
+    "GrantPath",
+    "Kind",
+    "Missing",
+    "NotOpenError",
+    "PermissionDeniedError",
+    "Principal",
+    "Reason",
+    "Revision",
+    "Semantics",
+    "can",
+    "check",
+    "configure",
+    "explain",
+    "require",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("AsyncAuthorizer", "Authorizer"):
+        from qeetid_authz import authorizer  # noqa: PLC0415  (imports psycopg)
+
+        return getattr(authorizer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

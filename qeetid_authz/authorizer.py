@@ -1,0 +1,207 @@
+"""Authorizers: engines that follow a database.
+
+`Authorizer` follows on a background thread, for synchronous applications;
+`AsyncAuthorizer` as a task of the running event loop.
+"""
+
+import asyncio
+import logging
+from random import random
+from threading import Event, Thread
+from time import monotonic
+from typing import Self
+
+from qeetid_authz.apikeys import ApiKeys
+from qeetid_authz.engine import Engine
+from qeetid_authz.errors import DatabaseError, NotOpenError
+from qeetid_authz.model import Semantics
+from qeetid_authz.postgres.feed import Update
+from qeetid_authz.postgres.following import (
+    AsyncFollower,
+    Follower,
+    Following,
+    follow,
+)
+from qeetid_authz.replica import UNTRUSTWORTHY, Replica
+
+POLL_INTERVAL = 0.02  # seconds
+MAX_STALENESS = 30.0  # seconds
+
+_WATCH_INTERVAL = 0.01  # seconds
+
+_log = logging.getLogger("qeetid_authz")
+
+
+class _Following(Engine):
+    """What both authorizers share: an engine, a replica and a watch on its age."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        semantics: Semantics | str = Semantics.STRICT,
+        max_staleness: float = MAX_STALENESS,
+        poll_interval: float = POLL_INTERVAL,
+    ) -> None:
+        """Prepare; nothing is connected or loaded before it is opened.
+
+        Args:
+            dsn: of the Qeet ID database, its primary.
+            semantics: `strict` or `mirror`.
+            max_staleness: seconds without word from the database after which
+                everything is denied as `stale`.
+            poll_interval: seconds between two looks at a quiet database.
+        """
+        if not isinstance(dsn, str):
+            raise TypeError(f"a DSN must be a string, not `{dsn!r}`")
+        if not max_staleness > 0 or not poll_interval > 0:
+            raise ValueError(
+                f"max_staleness `{max_staleness}` and poll_interval `{poll_interval}`"
+                " must be more than 0 seconds"
+            )
+        super().__init__(semantics, monotonic, max_staleness)
+        self.api_keys = ApiKeys()
+        self.replica = Replica(poll_interval)
+        self.last_error: DatabaseError | None = None
+        self._dsn = dsn
+        self._closing = Event()
+
+    def publish(self, update: Update, current_at: float) -> None:
+        self.api_keys.publish(update)
+        super().publish(update, current_at)
+        self.last_error = None
+
+    def feed_failed(self, error: DatabaseError) -> None:
+        """Note that a poll failed; fail closed if changes may have gone unseen."""
+        if self.last_error is None or self.last_error.code != error.code:
+            _log.warning("feed failed: %s", error, extra={"code": error.code})
+        self.last_error = error
+        if isinstance(error, UNTRUSTWORTHY):
+            self.expire()
+
+    def close(self) -> None:
+        self._closing.set()
+        super().close()
+
+    def _watch(self) -> None:
+        """Expire the index once it is too old, whatever the feed is doing."""
+        stale = False
+        while not self._closing.wait(self._time_to_expiry()):
+            was_stale, stale = stale, self.expire(only_if_old=True)
+            if stale and not was_stale:
+                _log.error("replica is stale", extra={"age": self.age})
+
+    def _time_to_expiry(self) -> float:
+        return max(self.max_staleness - self.age, _WATCH_INTERVAL)
+
+    def _follow(self) -> Following:
+        return follow(self.replica, self, monotonic, random)
+
+    def _start_watch(self) -> None:
+        Thread(target=self._watch, name="qeetid-authz-watch", daemon=True).start()
+
+    def _require_unopened(self) -> None:
+        if self._closing.is_set() or self.is_loaded:
+            raise NotOpenError("an authorizer is opened once; make another")
+
+
+class Authorizer(_Following):
+    """Answers in this process, and follows the database on a background thread.
+
+    A context manager. `can` never blocks on the database.
+    """
+
+    _follower: Follower
+    _thread: Thread
+
+    @classmethod
+    def open(
+        cls,
+        dsn: str,
+        *,
+        semantics: Semantics | str = Semantics.STRICT,
+        max_staleness: float = MAX_STALENESS,
+        poll_interval: float = POLL_INTERVAL,
+    ) -> Self:
+        """An authorizer that is loaded and follows; see the constructor.
+
+        Raises:
+            UnreachableError: the database doesn't answer.
+            SchemaError: its tables aren't Qeet ID's.
+            NotMigratedError, DisarmedError: `qeetid-authz migrate` must run first.
+            StandbyError: it is a standby.
+        """
+        return cls(
+            dsn,
+            semantics=semantics,
+            max_staleness=max_staleness,
+            poll_interval=poll_interval,
+        ).__enter__()
+
+    def __enter__(self) -> Self:
+        if hasattr(self, "_thread"):
+            return self
+        self._require_unopened()
+        self._follower = Follower(self._dsn, self._follow())
+        self._follower.begin()
+        self._thread = Thread(
+            target=self._follower.run, name="qeetid-authz-feed", daemon=True
+        )
+        self._thread.start()
+        self._start_watch()
+        return self
+
+    def close(self) -> None:
+        """Stop following, and answer nothing any more. Closing twice is harmless."""
+        super().close()
+        if hasattr(self, "_thread"):
+            self._follower.stop()
+            self._thread.join()
+
+
+class AsyncAuthorizer(_Following):
+    """Answers in this process, and follows the database on the running event loop.
+
+    An asynchronous context manager. Questions are asked without `await`: they touch
+    memory only.
+    """
+
+    _task: asyncio.Task[None]
+
+    @classmethod
+    async def open(
+        cls,
+        dsn: str,
+        *,
+        semantics: Semantics | str = Semantics.STRICT,
+        max_staleness: float = MAX_STALENESS,
+        poll_interval: float = POLL_INTERVAL,
+    ) -> Self:
+        """An authorizer that is loaded and follows; raises as `Authorizer.open`."""
+        authorizer = cls(
+            dsn,
+            semantics=semantics,
+            max_staleness=max_staleness,
+            poll_interval=poll_interval,
+        )
+        return await authorizer.__aenter__()
+
+    async def __aenter__(self) -> Self:
+        if hasattr(self, "_task"):
+            return self
+        self._require_unopened()
+        follower = AsyncFollower(self._dsn, self._follow())
+        await follower.begin()
+        self._task = asyncio.create_task(follower.run(), name="qeetid-authz-feed")
+        self._start_watch()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop following, and answer nothing any more. Closing twice is harmless."""
+        self.close()
+        if hasattr(self, "_task"):
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

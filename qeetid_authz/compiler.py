@@ -1,0 +1,81 @@
+"""Facts to index: every fact of one revision, compiled from scratch."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from struct import iter_unpack
+
+from qeetid_authz.ids import Id
+from qeetid_authz.index import Ids, Index, Role, Tenant
+from qeetid_authz.model import Packed, Semantics, Snapshot
+from qeetid_authz.permissions import mask_of
+
+
+def compile_snapshot(snapshot: Snapshot, semantics: Semantics) -> Index:
+    """Compile every fact of one revision."""
+    index = Index(semantics)
+    index.permissions = dict(snapshot.permissions)
+    index.keys = set(snapshot.permissions.values())
+    bits = {id_: index.vocabulary.add(key) for id_, key in snapshot.permissions.items()}
+    packed = dict(snapshot.role_permissions)
+    for id_, owned in snapshot.roles.items():
+        granted = (bits[each] for (each,) in iter_unpack("16s", packed.get(id_, b"")))
+        index.roles[id_] = Role(owned, mask_of(granted))
+    index.groups = dict(snapshot.groups)
+    for status, users in snapshot.statuses:
+        index.users.update((user, status) for (user,) in iter_unpack("16s", users))
+    for id_, status in snapshot.tenants.items():
+        index.tenants[id_] = Tenant(status)
+    for id_, role in index.roles.items():
+        index.tenants[role.tenant].roles.add(id_)
+    for owner, pairs in snapshot.group_roles:
+        index.tenants[owner].group_roles = _gather(pairs)
+    direct, members = dict(snapshot.user_roles), dict(snapshot.group_members)
+    for id_, tenant in index.tenants.items():
+        _fill_rows(index, tenant, direct.get(id_, b""), members.get(id_, b""))
+    _find_foreign(index, snapshot)
+    return index
+
+
+def _gather(pairs: bytes) -> dict[Id, Ids]:
+    """Pairs to first -> sorted seconds, with one object for all equal seconds."""
+    gathered: defaultdict[Id, list[Id]] = defaultdict(list)
+    shared: dict[Id, Id] = {}
+    for first, second in iter_unpack("16s16s", pairs):
+        gathered[first].append(shared.setdefault(second, second))
+    return {first: tuple(sorted(seconds)) for first, seconds in gathered.items()}
+
+
+def _fill_rows(index: Index, tenant: Tenant, direct: bytes, members: bytes) -> None:
+    roles, groups = _gather(direct), _gather(members)
+    for user in roles.keys() | groups.keys():
+        tenant.place(
+            user,
+            roles.get(user, ()),
+            groups.get(user, ()),
+            may_act=index.may_act(user),
+        )
+
+
+def _find_foreign(index: Index, snapshot: Snapshot) -> None:
+    """Note the references that cross tenants, so that changes find them."""
+    for relation, width in (
+        (snapshot.user_roles, "16x16s"),
+        (snapshot.group_members, "16x16s"),
+        (snapshot.group_roles, "16x16s"),
+        (snapshot.group_roles, "16s16x"),
+    ):
+        for tenant, referred in _references(relation, width):
+            note_foreign(index, tenant, referred)
+
+
+def _references(relation: Packed, width: str) -> Iterator[tuple[Id, set[Id]]]:
+    for tenant, pairs in relation:
+        yield tenant, {referred for (referred,) in iter_unpack(width, pairs)}
+
+
+def note_foreign(index: Index, tenant: Id, referred: Iterable[Id]) -> None:
+    """Note which of the roles and groups referred to aren't the tenant's own."""
+    for id_ in referred:
+        owned = index.roles.get(id_) or index.groups.get(id_)
+        if owned is None or owned.tenant != tenant:
+            index.foreign.setdefault(id_, set()).add(tenant)

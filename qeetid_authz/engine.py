@@ -1,0 +1,312 @@
+"""The engine: answers from the index that is current."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf
+from threading import Lock
+from typing import Any, Self
+
+from qeetid_authz.applying import apply_changes
+from qeetid_authz.compiler import compile_snapshot
+from qeetid_authz.decision import SENTENCES, Decision, Reason, decide
+from qeetid_authz.document import Document, read_document, snapshot
+from qeetid_authz.errors import AuthzError, NotOpenError, PermissionDeniedError
+from qeetid_authz.explain import Explanation, explain
+from qeetid_authz.ids import format_id, parse_id
+from qeetid_authz.index import Index
+from qeetid_authz.model import Changes, Principal, Semantics, Snapshot
+from qeetid_authz.revision import Revision
+
+NO_REVISION = Revision("none", 0, 0)
+
+
+def _timeless() -> float:
+    return 0.0
+
+
+class Engine:
+    """Answers questions from the published index, from any thread.
+
+    `can` reads one dict of principals that were asked about before, each seated at
+    the answers of its `Grants`, which never change: so it needs no lock and can't see
+    half of a change. Everything else, the first question about a principal included, takes a
+    lock that is held for as long as it takes to apply a change, and so sees exactly
+    one revision.
+    """
+
+    def __init__(
+        self,
+        semantics: Semantics | str = Semantics.STRICT,
+        clock: Callable[[], float] = _timeless,
+        max_staleness: float = inf,
+    ) -> None:
+        """Make an engine that knows nothing yet.
+
+        Args:
+            semantics: `strict` or `mirror`.
+            clock: seconds that never run backwards, for the age of answers.
+            max_staleness: seconds of age from which everything is denied; who owns
+                the clock calls `expire` then, since `can` doesn't look at it.
+        """
+        self._semantics = Semantics(semantics)
+        self._clock = clock
+        self.max_staleness = max_staleness
+        self._lock = Lock()
+        self._seats: dict[bytes, dict[str, bool]] = {}
+        self._index: Index | None = None
+        self._revision = NO_REVISION
+        self._current_at = 0.0
+        self._expired = False
+        self._shut: AuthzError = NotOpenError(
+            "this authorizer isn't open; use `with Authorizer.open(dsn) as authz:`"
+        )
+
+    @staticmethod
+    def from_facts(
+        document: Document | Mapping[str, Any],
+        semantics: Semantics | str = Semantics.STRICT,
+    ) -> "Engine":
+        """An engine over the facts of a declarative document; no I/O, no ageing.
+
+        Raises:
+            DocumentError: the document breaks its rules.
+        """
+        engine = Engine(semantics)
+        engine.publish(snapshot(read_document(document)), 0.0)
+        return engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Answer nothing any more. Closing twice is harmless."""
+        self.shut(NotOpenError("this authorizer is closed; open another"))
+
+    # Publishing
+
+    def publish(self, update: Snapshot | Changes | Revision, current_at: float) -> None:
+        """Make a later revision current.
+
+        Args:
+            update: all facts, what changed, or just the revision when nothing did.
+            current_at: when, by this engine's clock, the revision was surely current.
+        """
+        if isinstance(update, Snapshot):
+            index = compile_snapshot(update, self._semantics)
+            with self._lock:
+                self._index = index
+                self._advance(update.revision, current_at)
+                self._seats = {}
+            return
+        with self._lock:
+            if isinstance(update, Changes):
+                self._apply(update)
+                update = update.revision
+            self._advance(update, current_at)
+
+    def _apply(self, changes: Changes) -> None:
+        touched = apply_changes(self._require_index(), changes)
+        if touched.everyone:
+            self._seats = {}
+        else:
+            for row in touched.rows:
+                self._seats.pop(row, None)
+
+    def _advance(self, revision: Revision, current_at: float) -> None:
+        self._revision = revision
+        self._current_at = current_at
+        self._expired = False
+
+    def expire(self, *, only_if_old: bool = False) -> bool:
+        """Deny everything as `stale` until the next revision is published.
+
+        Args:
+            only_if_old: leave an index alone that is within its staleness bound.
+
+        Returns:
+            Whether everything is denied now.
+        """
+        with self._lock:
+            if not only_if_old or self.age > self.max_staleness:
+                self._expired = True
+                self._seats = {}
+            return self._expired
+
+    def shut(self, why: AuthzError) -> None:
+        """Answer nothing any more: every question raises `why`."""
+        with self._lock:
+            self._shut = why
+            self._index = None
+            self._seats = {}
+
+    def _require_index(self) -> Index:
+        if self._index is None:
+            raise self._shut
+        return self._index
+
+    @property
+    def semantics(self) -> Semantics:
+        """How facts become decisions here."""
+        return self._semantics
+
+    @property
+    def revision(self) -> Revision:
+        """The snapshot that answers come from."""
+        return self._revision
+
+    @property
+    def age(self) -> float:
+        """Seconds since that snapshot was known to be current."""
+        return self._clock() - self._current_at
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether there is an index to answer from."""
+        return self._index is not None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether everything is denied because the index is too old."""
+        return self._expired or self.age > self.max_staleness
+
+    # Asking
+
+    def can(self, principal: Principal, permission: str) -> bool:
+        """Whether a principal holds a permission; unknown ids are denied.
+
+        Raises:
+            TypeError: `principal` is no Principal, or `permission` no string.
+            NotOpenError: the authorizer isn't open.
+        """
+        try:
+            return self._seats[principal.key][permission]
+        except (KeyError, AttributeError, TypeError):
+            return self._seat_and_ask(principal, permission)
+
+    def _seat_and_ask(self, principal: Principal, permission: str) -> bool:
+        _require_question(principal, permission)
+        with self._lock:
+            index = self._require_index()
+            if self.is_stale:
+                return False
+            grants = index.grants(principal.tenant, principal.subject)
+            if grants is None:
+                return False
+            self._seats[principal.key] = grants.answers
+            return grants.allows(permission)
+
+    def check(self, principal: Principal, permission: str) -> Decision:
+        """The decision, with its reason, revision and age.
+
+        Raises:
+            TypeError: `principal` is no Principal, or `permission` no string.
+            NotOpenError: the authorizer isn't open.
+        """
+        _require_question(principal, permission)
+        with self._lock:
+            return self._decide(principal, permission)
+
+    def check_many(self, questions: Iterable[tuple[Principal, str]]) -> list[Decision]:
+        """The decisions on several questions, in order, all at one revision.
+
+        Raises:
+            TypeError: a question isn't a Principal and a string.
+            NotOpenError: the authorizer isn't open.
+        """
+        asked = list(questions)
+        for principal, permission in asked:
+            _require_question(principal, permission)
+        with self._lock:
+            return [self._decide(*question) for question in asked]
+
+    def _decide(self, principal: Principal, permission: str) -> Decision:
+        index = self._require_index()
+        reason = Reason.STALE if self.is_stale else decide(index, principal, permission)
+        return Decision(reason is Reason.GRANTED, reason, self._revision, self.age)
+
+    def require(self, principal: Principal, permission: str) -> None:
+        """Return when the principal holds the permission.
+
+        Raises:
+            PermissionDeniedError: it doesn't; the error carries the decision.
+            TypeError: `principal` is no Principal, or `permission` no string.
+            NotOpenError: the authorizer isn't open.
+        """
+        decision = self.check(principal, permission)
+        if not decision:
+            raise PermissionDeniedError(
+                f"{principal.kind} `{principal.id}` may not `{permission}` in tenant"
+                f" `{principal.tenant_id}`: {SENTENCES[decision.reason]}",
+                decision,
+            )
+
+    def explain(self, principal: Principal, permission: str) -> Explanation:
+        """The decision with every grant path, or with what would be enough.
+
+        Raises:
+            TypeError: `principal` is no Principal, or `permission` no string.
+            NotOpenError: the authorizer isn't open.
+        """
+        _require_question(principal, permission)
+        with self._lock:
+            index = self._require_index()
+            revision, age = self._revision, self.age
+            if self.is_stale:
+                return Explanation(
+                    False, permission, (), Reason.STALE, (), revision, age
+                )
+            return explain(index, principal, permission, revision, age)
+
+    def effective_permissions(self, principal: Principal) -> list[str]:
+        """All keys that the principal holds, sorted; none when it may not act.
+
+        Raises:
+            TypeError: `principal` is no Principal.
+            NotOpenError: the authorizer isn't open.
+        """
+        _require_question(principal, "")
+        with self._lock:
+            index = self._require_index()
+            grants = index.grants(principal.tenant, principal.subject)
+            if grants is None or self.is_stale:
+                return []
+            return index.vocabulary.keys(grants.mask)
+
+    def who_can(self, tenant_id: str, permission: str) -> Iterator[str]:
+        """The ids of all users who hold a permission in a tenant, ascending.
+
+        All of them are of one revision, that of the call, however long the caller
+        takes to read on.
+
+        Raises:
+            TypeError: `tenant_id` or `permission` is no string.
+            ValueError: `tenant_id` is no UUID.
+            NotOpenError: the authorizer isn't open.
+        """
+        tenant = parse_id(tenant_id)
+        _require_key(permission)
+        with self._lock:
+            index = self._require_index()
+            entry = index.tenants.get(tenant)
+            if entry is None or self.is_stale or not index.is_open(entry):
+                return iter(())
+            holders = set(index.holders(tenant, permission))
+            users = [user for user, held in entry.rows.items() if held in holders]
+        users.sort()
+        return map(format_id, users)
+
+
+def _require_question(principal: Principal, permission: str) -> None:
+    if not isinstance(principal, Principal):
+        raise TypeError(
+            f"`{principal!r}` is no principal; make one with"
+            " `Principal.user(user_id, tenant_id)`"
+        )
+    _require_key(permission)
+
+
+def _require_key(permission: str) -> None:
+    if not isinstance(permission, str):
+        raise TypeError(f"a permission key must be a string, not `{permission!r}`")

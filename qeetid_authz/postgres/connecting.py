@@ -1,0 +1,145 @@
+"""Connections, and psycopg's errors in this package's terms."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from psycopg import (
+    AsyncConnection,
+    Connection,
+    Error,
+    OperationalError,
+    ProgrammingError,
+    errors,
+)
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from qeetid_authz.errors import (
+    DatabaseError,
+    MigrationBusyError,
+    NotMigratedError,
+    SchemaError,
+    UnreachableError,
+)
+
+Row: TypeAlias = tuple[Any, ...]
+
+_DEFAULTS: dict[str, str | int] = {
+    "application_name": "qeetid-authz",
+    "connect_timeout": 5,  # seconds
+    "keepalives_idle": 5,  # seconds
+    "keepalives_interval": 2,  # seconds
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
+
+
+def connect(dsn: str) -> Connection[Row]:
+    """Connect in autocommit mode.
+
+    Raises:
+        UnreachableError: the server doesn't answer, or refuses.
+        DatabaseError: the DSN can't be read.
+    """
+    with translated(dsn):
+        return Connection.connect(
+            _complete(dsn), autocommit=True, prepare_threshold=None
+        )
+
+
+async def connect_async(dsn: str) -> AsyncConnection[Row]:
+    """The same on the running event loop."""
+    with translated(dsn):
+        return await AsyncConnection.connect(
+            _complete(dsn), autocommit=True, prepare_threshold=None
+        )
+
+
+def describe(dsn: str) -> str:
+    """Where a DSN leads, without its password."""
+    try:
+        given = conninfo_to_dict(dsn)
+    except ProgrammingError:
+        return "the DSN"
+    host, port = given.get("host", "localhost"), given.get("port", 5432)
+    return f"database `{given.get('dbname', '')}` at {host}:{port}"
+
+
+@contextmanager
+def translated(dsn: str | None = None) -> Iterator[None]:
+    """Raise what psycopg raises as an error of this package's tree."""
+    try:
+        yield
+    except Error as error:
+        raise _translate(error, dsn) from error
+
+
+def _translate(error: Error, dsn: str | None) -> DatabaseError:
+    said = str(error).strip().partition("\n")[0] or "no answer"
+    for causes, translate in _TRANSLATIONS:
+        if isinstance(error, causes):
+            return translate(said, dsn)
+    return DatabaseError(f"the database refused ({said})")
+
+
+def _locked(said: str, _: str | None) -> DatabaseError:
+    return MigrationBusyError(
+        f"a table stays locked ({said}); try again when the long transaction or the"
+        " DDL on it has ended"
+    )
+
+
+def _absent(said: str, _: str | None) -> DatabaseError:
+    if "qeetid_authz" in said:
+        return NotMigratedError(
+            f"schema qeetid_authz isn't complete ({said}); run `qeetid-authz migrate`"
+        )
+    return SchemaError([said])
+
+
+def _forbidden(said: str, _: str | None) -> DatabaseError:
+    return DatabaseError(
+        f"a right is missing ({said}); grant role qeetid_authz_reader to read, or"
+        " connect as the owner of the tables to migrate"
+    )
+
+
+def _unreachable(said: str, dsn: str | None) -> DatabaseError:
+    where = describe(dsn) if dsn else "the database"
+    return UnreachableError(
+        f"{where} doesn't answer ({said}); check the address, that the server runs"
+        " and that the credentials are right"
+    )
+
+
+def _unreadable(said: str, dsn: str | None) -> DatabaseError:
+    if dsn is None:
+        return DatabaseError(f"the database refused ({said})")
+    return DatabaseError(
+        f"the DSN can't be read ({said}); write one like"
+        " `postgresql://user@host:5432/qeetid`"
+    )
+
+
+_Translation: TypeAlias = Callable[[str, str | None], DatabaseError]
+_TRANSLATIONS: tuple[tuple[type[Error] | tuple[type[Error], ...], _Translation], ...]
+_TRANSLATIONS = (
+    (errors.LockNotAvailable, _locked),
+    (
+        (
+            errors.UndefinedTable,
+            errors.UndefinedColumn,
+            errors.UndefinedFunction,
+            errors.InvalidSchemaName,
+        ),
+        _absent,
+    ),
+    (errors.InsufficientPrivilege, _forbidden),
+    (OperationalError, _unreachable),
+    (ProgrammingError, _unreadable),
+)
+
+
+def _complete(dsn: str) -> str:
+    given = conninfo_to_dict(dsn)
+    return make_conninfo(dsn, **{k: v for k, v in _DEFAULTS.items() if k not in given})

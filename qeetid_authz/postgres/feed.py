@@ -1,0 +1,189 @@
+"""The change feed's protocol, written once for threads and event loops.
+
+A poll is a generator that yields batches of statements and is sent their rows: it
+knows neither connections nor waiting. `drive` and `drive_async` run it on either kind
+of psycopg connection, a round trip a batch.
+
+Every update that comes out equals one snapshot of the database: the log says which
+keys may differ, and what they hold is read in the same snapshot.
+"""
+
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Any, LiteralString, TypeAlias
+from uuid import UUID
+
+from psycopg import AsyncConnection, Connection
+
+from qeetid_authz.ids import Id
+from qeetid_authz.model import ApiKey, Changes, Owned, Snapshot
+from qeetid_authz.postgres.queries import load
+from qeetid_authz.replica import BACKLOG_LIMIT, Cursor, Probe, Replica
+from qeetid_authz.revision import Revision
+
+Row: TypeAlias = tuple[Any, ...]
+Statement: TypeAlias = tuple[LiteralString, Mapping[str, Any] | None]
+Batch: TypeAlias = Sequence[Statement]
+Update: TypeAlias = Snapshot | Changes | Revision
+Poll: TypeAlias = Generator[Batch, list[list[Row]], Update]
+
+_SQL = load("feed")
+_OPENING = ("begin", "limit_lock", "forbid_jit", "lock")
+
+
+def poll(replica: Replica) -> Poll:
+    """One poll: what is new since the replica's cursor, which it moves on.
+
+    Returns:
+        All facts, or those that may have changed, or the mere revision if none has.
+
+    Raises:
+        StandbyError, NotMigratedError, DisarmedError: the source can't be trusted.
+    """
+    known = replica.cursor and replica.cursor.revision
+    news = [_do("prefer_index"), _diff(known)] if known else []
+    rows = yield [*map(_do, _OPENING), _do("probe"), *news]
+    probe = _probe(rows[len(_OPENING)])
+    revision, cause = replica.judge(probe)
+    touched = [] if cause else rows[-1]
+    if len(touched) > BACKLOG_LIMIT:
+        cause = "backlog"
+    update: Update = revision
+    if cause:
+        update = yield from _load(revision)
+    elif touched:
+        update = yield from _reread(revision, touched)
+    yield [_do("commit")]
+    replica.advanced(Cursor(revision, probe.fingerprint), cause)
+    return update
+
+
+def drive(connection: Connection[Row], steps: Poll) -> Update:
+    """Run a poll on a connection in autocommit mode."""
+    try:
+        batch = next(steps)
+        while True:
+            with connection.pipeline():
+                cursors = []
+                for query, parameters in batch:
+                    cursor = connection.cursor(binary=True)
+                    cursors.append(cursor.execute(query, parameters))
+            batch = steps.send([c.fetchall() if c.description else [] for c in cursors])
+    except StopIteration as stop:
+        update: Update = stop.value
+        return update
+
+
+async def drive_async(connection: AsyncConnection[Row], steps: Poll) -> Update:
+    """Run a poll on an asynchronous connection in autocommit mode."""
+    try:
+        batch = next(steps)
+        while True:
+            async with connection.pipeline():
+                cursors = []
+                for query, parameters in batch:
+                    cursor = connection.cursor(binary=True)
+                    cursors.append(await cursor.execute(query, parameters))
+            batch = steps.send(
+                [await c.fetchall() if c.description else [] for c in cursors]
+            )
+    except StopIteration as stop:
+        update: Update = stop.value
+        return update
+
+
+def _do(name: str, parameters: Mapping[str, Any] | None = None) -> Statement:
+    return _SQL[name], parameters
+
+
+def _diff(known: Revision) -> Statement:
+    running = [str(xid) for xid in known.running]
+    return _do(
+        "diff",
+        {"xmax": str(known.xmax), "running": running, "limit": BACKLOG_LIMIT + 1},
+    )
+
+
+def _probe(rows: list[Row]) -> Probe:
+    ((snapshot, _, incarnation, version, floor, disarmed, fingerprint),) = rows
+    revision = None if incarnation is None else Revision.parse(incarnation, snapshot)
+    return Probe(revision, version, floor, tuple(disarmed), fingerprint)
+
+
+def _load(revision: Revision) -> Generator[Batch, list[list[Row]], Snapshot]:
+    """Every fact there is."""
+    names = (
+        "permissions",
+        "roles",
+        "groups",
+        "tenants",
+        "users",
+        "role_permissions",
+        "user_roles",
+        "group_members",
+        "group_roles",
+        "api_keys",
+    )
+    rows = yield [_do("allow_scan"), *(_do(f"load_{name}") for name in names)]
+    facts: dict[str, Any] = dict(zip(names, rows[1:], strict=True))
+    return Snapshot(
+        revision,
+        permissions=dict(facts["permissions"]),
+        roles={id_: Owned(*owned) for id_, *owned in facts["roles"]},
+        groups={id_: Owned(*owned) for id_, *owned in facts["groups"]},
+        tenants=dict(facts["tenants"]),
+        statuses=facts["users"],
+        role_permissions=facts["role_permissions"],
+        user_roles=facts["user_roles"],
+        group_members=facts["group_members"],
+        group_roles=facts["group_roles"],
+        api_keys={id_: _api_key(columns) for id_, *columns in facts["api_keys"]},
+    )
+
+
+def _reread(
+    revision: Revision, touched: Iterable[Row]
+) -> Generator[Batch, list[list[Row]], Changes]:
+    """What the touched keys hold now."""
+    keys: defaultdict[str, list[tuple[UUID | None, ...]]] = defaultdict(list)
+    for entity, *key in touched:
+        keys[entity].append(tuple(key))
+    rows = yield [_reread_one(entity, of_entity) for entity, of_entity in keys.items()]
+    found = dict(zip(keys, rows, strict=True))
+    return Changes(
+        revision,
+        permissions=dict(found.get("permission", ())),
+        roles=_owned(found.get("role", ())),
+        groups=_owned(found.get("group", ())),
+        tenants=dict(found.get("tenant", ())),
+        users=dict(found.get("user", ())),
+        role_permissions={
+            (a, b): held for a, b, held in found.get("role_permission", ())
+        },
+        user_roles=_triples(found.get("user_role", ())),
+        group_members=_triples(found.get("group_member", ())),
+        group_roles=_triples(found.get("group_role", ())),
+        api_keys={
+            id_: _api_key(columns) if columns[0] else None
+            for id_, *columns in found.get("api_key", ())
+        },
+    )
+
+
+def _reread_one(entity: str, keys: list[tuple[UUID | None, ...]]) -> Statement:
+    tenants, subjects, objects = map(list, zip(*keys, strict=True))
+    parameters = {"tenants": tenants, "subjects": subjects, "objects": objects}
+    return _do(f"reread_{entity}", parameters)
+
+
+def _owned(rows: Iterable[Row]) -> dict[Id, Owned | None]:
+    return {id_: Owned(tenant, name) if tenant else None for id_, tenant, name in rows}
+
+
+def _triples(rows: Iterable[Row]) -> dict[tuple[Id, Id, Id], bool]:
+    return {(tenant, a, b): held for tenant, a, b, held in rows}
+
+
+def _api_key(columns: Sequence[Any]) -> ApiKey:
+    tenant, user, prefix, secret_hash, scopes, expires_at, revoked = columns
+    return ApiKey(tenant, user, prefix, secret_hash, tuple(scopes), expires_at, revoked)

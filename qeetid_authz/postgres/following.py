@@ -1,0 +1,199 @@
+"""Following the change feed: what to do in which order, and two ways to do it.
+
+`follow` says what is to be done and reacts to how it went; `Follower` does it in the
+calling thread, `AsyncFollower` on the running event loop.
+"""
+
+import asyncio
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, Protocol, TypeAlias
+
+from psycopg import AsyncConnection, Connection
+
+from qeetid_authz.errors import DatabaseError, UnreachableError
+from qeetid_authz.postgres.connecting import connect, connect_async, translated
+from qeetid_authz.postgres.feed import Poll, Row, Update, drive, drive_async, poll
+from qeetid_authz.replica import Replica
+from qeetid_authz.revision import Revision
+
+
+class Sink(Protocol):
+    """What takes the updates."""
+
+    def publish(self, update: Update, current_at: float) -> None:
+        """Make an update current, known to be so at `current_at`."""
+
+    def feed_failed(self, error: DatabaseError) -> None:
+        """A poll failed; the next follows after a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Connect, having let go of any former connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Run a poll on the connection."""
+
+    steps: Poll
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait for some seconds."""
+
+    seconds: float
+
+
+Action: TypeAlias = Connect | Ask | Pause
+Following: TypeAlias = Generator[Action, Any, None]
+"""Actions out; what they came to in: an update for `Ask`, None for the others."""
+
+
+def follow(
+    replica: Replica,
+    sink: Sink,
+    clock: Callable[[], float],
+    jitter: Callable[[], float],
+) -> Following:
+    """What a follower has to do, without end.
+
+    A `DatabaseError` of an action is thrown in where the action was asked for.
+    """
+    while True:
+        try:
+            yield Connect()
+            while True:
+                looked_at = clock()
+                update = yield Ask(poll(replica))
+                sink.publish(update, looked_at)
+                busy = not isinstance(update, Revision)
+                yield Pause(replica.pause(busy=busy, jitter=jitter()))
+        except DatabaseError as error:
+            replica.failed(error)
+            sink.feed_failed(error)
+            yield Pause(replica.pause(busy=False, jitter=jitter()))
+
+
+class Follower:
+    """Follows on the thread that calls `run`."""
+
+    def __init__(self, dsn: str, following: Following) -> None:
+        self._dsn = dsn
+        self._following = following
+        self._connection: Connection[Row] | None = None
+        self._stopped = Event()
+
+    def begin(self) -> None:
+        """Connect and load.
+
+        Raises:
+            DatabaseError: it failed, and nothing follows.
+        """
+        action = next(self._following)
+        try:
+            while not isinstance(action, Pause):
+                action = self._following.send(self._act(action))
+        except BaseException:
+            self._disconnect()
+            raise
+
+    def run(self) -> None:
+        """Follow until stopped, after `begin`."""
+        action = self._following.send(None)
+        while not self._stopped.is_set():
+            try:
+                done = self._act(action)
+            except DatabaseError as error:
+                action = self._following.throw(error)
+            else:
+                action = self._following.send(done)
+        self._disconnect()
+
+    def stop(self) -> None:
+        """Let `run` return as soon as it can."""
+        self._stopped.set()
+
+    def _act(self, action: Action) -> Update | None:
+        match action:
+            case Connect():
+                self._disconnect()
+                self._connection = connect(self._dsn)
+            case Ask(steps):
+                with translated(self._dsn):
+                    return drive(self._connected(), steps)
+            case Pause(seconds):
+                self._stopped.wait(seconds)
+        return None
+
+    def _connected(self) -> Connection[Row]:
+        if self._connection is None:
+            raise UnreachableError("there is no connection to the database")
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class AsyncFollower:
+    """The same as tasks of the running event loop; cancelling `run` stops it."""
+
+    def __init__(self, dsn: str, following: Following) -> None:
+        self._dsn = dsn
+        self._following = following
+        self._connection: AsyncConnection[Row] | None = None
+
+    async def begin(self) -> None:
+        """Connect and load.
+
+        Raises:
+            DatabaseError: it failed, and nothing follows.
+        """
+        action = next(self._following)
+        try:
+            while not isinstance(action, Pause):
+                action = self._following.send(await self._act(action))
+        except BaseException:
+            await self._disconnect()
+            raise
+
+    async def run(self) -> None:
+        """Follow until cancelled, after `begin`."""
+        action = self._following.send(None)
+        try:
+            while True:
+                try:
+                    done = await self._act(action)
+                except DatabaseError as error:
+                    action = self._following.throw(error)
+                else:
+                    action = self._following.send(done)
+        finally:
+            await self._disconnect()
+
+    async def _act(self, action: Action) -> Update | None:
+        match action:
+            case Connect():
+                await self._disconnect()
+                self._connection = await connect_async(self._dsn)
+            case Ask(steps):
+                with translated(self._dsn):
+                    return await drive_async(self._connected(), steps)
+            case Pause(seconds):
+                await asyncio.sleep(seconds)
+        return None
+
+    def _connected(self) -> AsyncConnection[Row]:
+        if self._connection is None:
+            raise UnreachableError("there is no connection to the database")
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None

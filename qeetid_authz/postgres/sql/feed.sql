@@ -1,0 +1,147 @@
+-- name: begin
+-- A poll is one short transaction with one snapshot.
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- name: limit_lock
+-- A poll must not wait long behind DDL.
+SET LOCAL lock_timeout = '2s';
+
+-- name: forbid_jit
+-- Compiling a query takes longer than any of these runs.
+SET LOCAL jit = off;
+
+-- name: prefer_index
+-- Statistics of a log that was empty when last analysed would choose a full scan.
+SET LOCAL enable_seqscan = off;
+
+-- name: allow_scan
+-- Loading everything reads tables from end to end.
+SET LOCAL enable_seqscan = on;
+
+-- name: lock
+-- Before the snapshot: TRUNCATE and rewriting DDL aren't transactional for readers.
+LOCK TABLE rbac.permissions, rbac.roles, rbac.role_permissions, rbac.user_roles,
+    rbac.group_roles, tenant.groups, tenant.group_members, tenant.tenants,
+    "user".users, auth.api_keys
+IN ACCESS SHARE MODE;
+
+-- name: probe
+-- The snapshot, and whether the feed can be trusted in it.
+SELECT pg_current_snapshot()::text, pg_is_in_recovery(),
+    CASE WHEN NOT pg_is_in_recovery() THEN qeetid_authz.incarnation() END,
+    meta.version, meta.floor::text::bigint, coverage.disarmed, coverage.fingerprint
+FROM qeetid_authz.meta, qeetid_authz.coverage();
+
+-- name: diff
+-- The keys that transactions in this snapshot and not in the former one touched.
+SELECT DISTINCT entity, tenant_id, subject, object
+FROM qeetid_authz.change_log
+WHERE xid >= %(xmax)s::text::xid8 OR xid = ANY(%(running)s::text[]::xid8[])
+LIMIT %(limit)s;
+
+-- name: commit
+-- The end of a poll.
+COMMIT;
+
+-- name: load_permissions
+SELECT uuid_send(id), key FROM rbac.permissions;
+
+-- name: load_roles
+SELECT uuid_send(id), uuid_send(tenant_id), name FROM rbac.roles;
+
+-- name: load_groups
+SELECT uuid_send(id), uuid_send(tenant_id), name FROM tenant.groups;
+
+-- name: load_tenants
+SELECT uuid_send(id), CASE WHEN deleted_at IS NULL THEN status ELSE 'deleted' END
+FROM tenant.tenants;
+
+-- name: load_users
+-- By status, the ids of each in one run of bytes.
+SELECT CASE WHEN deleted_at IS NULL THEN status ELSE 'deleted' END,
+    string_agg(uuid_send(id), '')
+FROM "user".users GROUP BY 1;
+
+-- name: load_role_permissions
+-- By role, the permissions of each in one run of bytes.
+SELECT uuid_send(role_id), string_agg(uuid_send(permission_id), '')
+FROM rbac.role_permissions GROUP BY role_id;
+
+-- name: load_user_roles
+-- By tenant, (user, role) pairs in one run of bytes.
+SELECT uuid_send(tenant_id), string_agg(uuid_send(user_id) || uuid_send(role_id), '')
+FROM rbac.user_roles GROUP BY tenant_id;
+
+-- name: load_group_members
+-- By tenant, (user, group) pairs in one run of bytes.
+SELECT uuid_send(tenant_id), string_agg(uuid_send(user_id) || uuid_send(group_id), '')
+FROM tenant.group_members GROUP BY tenant_id;
+
+-- name: load_group_roles
+-- By tenant, (group, role) pairs in one run of bytes.
+SELECT uuid_send(tenant_id), string_agg(uuid_send(group_id) || uuid_send(role_id), '')
+FROM rbac.group_roles GROUP BY tenant_id;
+
+-- name: load_api_keys
+SELECT uuid_send(id), uuid_send(tenant_id), uuid_send(user_id), prefix, key_hash,
+    scopes, expires_at, revoked_at IS NOT NULL
+FROM auth.api_keys;
+
+-- name: reread_permission
+SELECT uuid_send(touched.id), key
+FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+LEFT JOIN rbac.permissions USING (id);
+
+-- name: reread_role
+SELECT uuid_send(touched.id), uuid_send(tenant_id), name
+FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+LEFT JOIN rbac.roles USING (id);
+
+-- name: reread_group
+SELECT uuid_send(touched.id), uuid_send(tenant_id), name
+FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+LEFT JOIN tenant.groups USING (id);
+
+-- name: reread_tenant
+SELECT uuid_send(touched.id),
+    CASE WHEN deleted_at IS NULL THEN status ELSE 'deleted' END
+FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+LEFT JOIN tenant.tenants USING (id);
+
+-- name: reread_user
+SELECT uuid_send(touched.id),
+    CASE WHEN deleted_at IS NULL THEN status ELSE 'deleted' END
+FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+LEFT JOIN "user".users USING (id);
+
+-- name: reread_api_key
+SELECT uuid_send(touched.id), uuid_send(tenant_id), uuid_send(user_id), prefix,
+    key_hash, scopes, expires_at, revoked_at IS NOT NULL
+FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+LEFT JOIN auth.api_keys USING (id);
+
+-- name: reread_role_permission
+SELECT uuid_send(subject), uuid_send(object), role_id IS NOT NULL
+FROM unnest(%(subjects)s::uuid[], %(objects)s::uuid[]) AS touched (subject, object)
+LEFT JOIN rbac.role_permissions ON role_id = subject AND permission_id = object;
+
+-- name: reread_user_role
+SELECT uuid_send(tenant), uuid_send(subject), uuid_send(object), role_id IS NOT NULL
+FROM unnest(%(tenants)s::uuid[], %(subjects)s::uuid[], %(objects)s::uuid[])
+    AS touched (tenant, subject, object)
+LEFT JOIN rbac.user_roles
+    ON user_id = subject AND tenant_id = tenant AND role_id = object;
+
+-- name: reread_group_member
+SELECT uuid_send(tenant), uuid_send(subject), uuid_send(object), group_id IS NOT NULL
+FROM unnest(%(tenants)s::uuid[], %(subjects)s::uuid[], %(objects)s::uuid[])
+    AS touched (tenant, subject, object)
+LEFT JOIN tenant.group_members
+    ON group_id = object AND user_id = subject AND tenant_id = tenant;
+
+-- name: reread_group_role
+SELECT uuid_send(tenant), uuid_send(subject), uuid_send(object), role_id IS NOT NULL
+FROM unnest(%(tenants)s::uuid[], %(subjects)s::uuid[], %(objects)s::uuid[])
+    AS touched (tenant, subject, object)
+LEFT JOIN rbac.group_roles
+    ON group_id = subject AND role_id = object AND tenant_id = tenant;

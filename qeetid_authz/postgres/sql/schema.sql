@@ -1,0 +1,83 @@
+-- name: is_empty
+-- Whether the database holds none of the schemas that Qeet ID lives in.
+SELECT NOT EXISTS (
+    SELECT FROM pg_namespace
+    WHERE nspname IN ('tenant', 'user', 'rbac', 'auth')
+);
+
+-- name: differences
+-- Each table or column that is read here and is missing or of another type.
+SELECT expected.relation, expected.attribute, expected.type,
+    to_regclass(expected.relation) IS NOT NULL AS has_relation,
+    format_type(found.atttypid, found.atttypmod) AS found_type
+FROM (VALUES
+    ('rbac.permissions', 'id', 'uuid'),
+    ('rbac.permissions', 'key', 'text'),
+    ('rbac.permissions', 'description', 'text'),
+    ('rbac.roles', 'id', 'uuid'),
+    ('rbac.roles', 'tenant_id', 'uuid'),
+    ('rbac.roles', 'name', 'text'),
+    ('rbac.roles', 'description', 'text'),
+    ('rbac.role_permissions', 'role_id', 'uuid'),
+    ('rbac.role_permissions', 'permission_id', 'uuid'),
+    ('rbac.user_roles', 'user_id', 'uuid'),
+    ('rbac.user_roles', 'tenant_id', 'uuid'),
+    ('rbac.user_roles', 'role_id', 'uuid'),
+    ('rbac.group_roles', 'group_id', 'uuid'),
+    ('rbac.group_roles', 'role_id', 'uuid'),
+    ('rbac.group_roles', 'tenant_id', 'uuid'),
+    ('tenant.groups', 'id', 'uuid'),
+    ('tenant.groups', 'tenant_id', 'uuid'),
+    ('tenant.groups', 'name', 'text'),
+    ('tenant.group_members', 'group_id', 'uuid'),
+    ('tenant.group_members', 'user_id', 'uuid'),
+    ('tenant.group_members', 'tenant_id', 'uuid'),
+    ('tenant.tenants', 'id', 'uuid'),
+    ('tenant.tenants', 'slug', 'text'),
+    ('tenant.tenants', 'name', 'text'),
+    ('tenant.tenants', 'status', 'text'),
+    ('tenant.tenants', 'deleted_at', 'timestamp with time zone'),
+    ('"user".users', 'id', 'uuid'),
+    ('"user".users', 'email', 'text'),
+    ('"user".users', 'display_name', 'text'),
+    ('"user".users', 'status', 'text'),
+    ('"user".users', 'deleted_at', 'timestamp with time zone'),
+    ('auth.api_keys', 'id', 'uuid'),
+    ('auth.api_keys', 'tenant_id', 'uuid'),
+    ('auth.api_keys', 'user_id', 'uuid'),
+    ('auth.api_keys', 'prefix', 'text'),
+    ('auth.api_keys', 'key_hash', 'text'),
+    ('auth.api_keys', 'scopes', 'text[]'),
+    ('auth.api_keys', 'expires_at', 'timestamp with time zone'),
+    ('auth.api_keys', 'revoked_at', 'timestamp with time zone')
+) AS expected (relation, attribute, type)
+LEFT JOIN pg_attribute found
+    ON found.attrelid = to_regclass(expected.relation)
+    AND found.attname = expected.attribute
+    AND NOT found.attisdropped
+WHERE format_type(found.atttypid, found.atttypmod) IS DISTINCT FROM expected.type
+ORDER BY expected.relation, expected.attribute;
+
+-- name: is_installed
+-- Whether our schema is there.
+SELECT to_regclass('qeetid_authz.meta') IS NOT NULL;
+
+-- name: version
+-- Which version of it.
+SELECT version FROM qeetid_authz.meta;
+
+-- name: set_version
+-- Record the version that the migrations have led to.
+UPDATE qeetid_authz.meta SET version = %s;
+
+-- name: coverage
+-- The triggers that are missing or disabled.
+SELECT disarmed FROM qeetid_authz.coverage();
+
+-- name: try_lock
+-- Keep a second migration of this database out until this transaction ends.
+SELECT pg_try_advisory_xact_lock(hashtextextended('qeetid_authz migrate', 0));
+
+-- name: limit_lock
+-- Triggers need a lock on their tables, which long transactions may hold.
+SET LOCAL lock_timeout = '10s';

@@ -1,0 +1,137 @@
+"""The change feed's judgement: what to do next, given what was seen.
+
+Pure: it neither waits nor asks. A reader of the feed reports each look at the database
+as a `Probe`, and is told whether to follow from where it was, to load everything anew,
+or that the source can't be trusted.
+"""
+
+from dataclasses import dataclass, field
+
+from qeetid_authz.errors import (
+    DisarmedError,
+    NotMigratedError,
+    SchemaError,
+    StandbyError,
+)
+from qeetid_authz.revision import Revision
+
+SCHEMA_VERSION = 1
+"""The version of schema `qeetid_authz` that this code reads."""
+
+BACKLOG_LIMIT = 200_000
+"""Keys in one poll beyond which loading everything is the shorter way."""
+
+UNTRUSTWORTHY = (DisarmedError, NotMigratedError, SchemaError)
+"""Errors after which changes may have gone unseen: nothing known counts any more."""
+
+_BACKOFF_FIRST = 0.1  # seconds
+_BACKOFF_LAST = 5.0  # seconds
+_BUSY_FRACTION = 0.25  # of the interval, while changes keep coming
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one look at the database showed.
+
+    Attributes:
+        revision: the snapshot of the look; None on a standby, which can't tell.
+        version: of schema `qeetid_authz`.
+        floor: the log is complete from this transaction on.
+        disarmed: triggers of the feed that are missing or disabled.
+        fingerprint: changes with whatever the log can't tell of.
+    """
+
+    revision: Revision | None
+    version: int
+    floor: int
+    disarmed: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a replica stands."""
+
+    revision: Revision
+    fingerprint: str
+
+
+@dataclass(slots=True)
+class Replica:
+    """How far a replica has come, and how it paces itself.
+
+    Attributes:
+        interval: seconds between two polls of a quiet database.
+        cursor: where it stands; None before the first load.
+        resyncs: how often it loaded everything, by cause.
+    """
+
+    interval: float
+    cursor: Cursor | None = None
+    resyncs: dict[str, int] = field(default_factory=dict)
+    failures: int = 0
+
+    def judge(self, probe: Probe) -> tuple[Revision, str | None]:
+        """The revision seen, and the cause to load everything anew, if any.
+
+        Raises:
+            StandbyError: the server is a standby.
+            NotMigratedError: our schema is of another version.
+            DisarmedError: writes may go unlogged.
+        """
+        if probe.revision is None:
+            raise StandbyError(
+                "the server is a standby, whose snapshots are incomplete;"
+                " give the address of the primary"
+            )
+        if probe.version != SCHEMA_VERSION:
+            raise NotMigratedError(
+                f"schema qeetid_authz has version {probe.version}, this program"
+                f" reads {SCHEMA_VERSION}; run `qeetid-authz migrate`"
+            )
+        if probe.disarmed:
+            raise DisarmedError(
+                f"changes go unseen for want of triggers: {', '.join(probe.disarmed)};"
+                " run `qeetid-authz migrate`"
+            )
+        return probe.revision, self._cause(probe, probe.revision)
+
+    def _cause(self, probe: Probe, seen: Revision) -> str | None:
+        if self.cursor is None:
+            return "start"
+        known = self.cursor.revision
+        if seen.incarnation != known.incarnation:
+            return "incarnation"
+        if seen.xmax < known.xmax:
+            return "rewound"
+        if probe.floor > known.xmin:
+            return "pruned"
+        if probe.fingerprint != self.cursor.fingerprint:
+            return "tables"
+        return None
+
+    def advanced(self, cursor: Cursor, cause: str | None) -> None:
+        """A poll succeeded: stand where it led."""
+        self.cursor = cursor
+        self.failures = 0
+        if cause is not None:
+            self.resyncs[cause] = self.resyncs.get(cause, 0) + 1
+
+    def failed(self, error: Exception) -> None:
+        """A poll failed; where changes may have gone unseen, start over."""
+        self.failures += 1
+        if isinstance(error, UNTRUSTWORTHY):
+            self.cursor = None
+
+    def pause(self, *, busy: bool, jitter: float) -> float:
+        """Seconds to wait before the next poll.
+
+        Args:
+            busy: whether the last poll found changes.
+            jitter: a number from 0 to 1, so that replicas don't move in step.
+        """
+        if self.failures:
+            longest = min(_BACKOFF_LAST, _BACKOFF_FIRST * 2.0 ** (self.failures - 1))
+            return longest * (0.5 + jitter / 2)
+        interval = self.interval * (_BUSY_FRACTION if busy else 1.0)
+        return interval * (0.8 + jitter / 5)

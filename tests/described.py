@@ -1,0 +1,36 @@
+"""An index in a form that compares equal when indexes say the same."""
+
+from typing import Any
+
+from qeetid_authz.ids import Id
+from qeetid_authz.index import Index, Profile
+
+
+def describe(index: Index) -> dict[str, Any]:
+    """All that an index holds; keys stand for bits, whose order is of arrival."""
+    keys = index.vocabulary.keys
+
+    def rows(tenant: Id, of: dict[Id, Profile]) -> dict[Id, Any]:
+        return {
+            user: (p.roles, p.groups, keys(index.profile_grants(tenant, p).mask))
+            for user, p in of.items()
+        }
+
+    return {
+        "permissions": index.permissions,
+        "keys": index.keys,
+        "users": index.users,
+        "groups": index.groups,
+        "roles": {i: (r.tenant, r.name, keys(r.mask)) for i, r in index.roles.items()},
+        "tenants": {
+            id_: {
+                "status": tenant.status,
+                "roles": tenant.roles,
+                "group_roles": tenant.group_roles,
+                "rows": rows(id_, tenant.rows),
+                "withheld": rows(id_, tenant.withheld),
+                "profiles": {key: p.users for key, p in tenant.profiles.items()},
+            }
+            for id_, tenant in index.tenants.items()
+        },
+    }

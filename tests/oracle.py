@@ -1,0 +1,71 @@
+"""The naive evaluator that everything is compared with.
+
+Written from Qeet ID facts 0 and 2 and the design's table of semantics, straight over
+the tables: no index, no mask, no cache.
+"""
+
+from tests.tables import Tables
+
+Path = tuple[str, bytes, str | None, bytes | None]
+"""Role name and id, group name and id."""
+
+
+def check(t: Tables, semantics: str, tenant: bytes, user: bytes, key: str) -> bool:
+    """Whether a role that counts grants the key, directly or through a group."""
+    return bool(_walk(t, semantics, tenant, user, key, any_group=True))
+
+
+def explain(
+    t: Tables, semantics: str, tenant: bytes, user: bytes, key: str
+) -> list[Path]:
+    """The grant paths; the hosted server's explain joins the group's tenant."""
+    return _walk(t, semantics, tenant, user, key, any_group=False)
+
+
+def _walk(
+    t: Tables, semantics: str, tenant: bytes, user: bytes, key: str, *, any_group: bool
+) -> list[Path]:
+    strict = semantics == "strict"
+    if strict and obstacle(t, tenant, user):
+        return []
+
+    def grants(role: bytes) -> bool:
+        counts = not strict or t.roles[role].tenant == tenant
+        keys = {t.permissions[p] for r, p in t.role_permissions if r == role}
+        return counts and key in keys
+
+    paths: list[Path] = [
+        (t.roles[role].name, role, None, None)
+        for of, holder, role in t.user_roles
+        if of == tenant and holder == user and grants(role)
+    ]
+    for of, member, group in t.group_members:
+        foreign = t.groups[group].tenant != tenant
+        if of != tenant or member != user or (foreign and (strict or not any_group)):
+            continue
+        paths += [
+            (t.roles[role].name, role, t.groups[group].name, group)
+            for bound_in, bound, role in t.group_roles
+            if bound_in == tenant and bound == group and grants(role)
+        ]
+    return paths
+
+
+def obstacle(t: Tables, tenant: bytes, user: bytes) -> str | None:
+    """What keeps anybody, or this user, from acting under strict semantics."""
+    if tenant not in t.tenants:
+        return "unknown_tenant"
+    if t.tenants[tenant] != "active":
+        return "tenant_inactive"
+    if user not in t.users:
+        return "unknown_user"
+    return None if t.users[user] in ("active", "invited") else "user_inactive"
+
+
+def reason(t: Tables, semantics: str, tenant: bytes, user: bytes, key: str) -> str:
+    """The one reason of a decision."""
+    if check(t, semantics, tenant, user, key):
+        return "granted"
+    if semantics == "strict" and (found := obstacle(t, tenant, user)):
+        return found
+    return "no_grant" if key in t.permissions.values() else "unknown_permission"

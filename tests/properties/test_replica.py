@@ -1,0 +1,102 @@
+"""Properties of the feed's pure part: which transactions lie between two looks."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qeetid_authz.replica import Cursor, Probe, Replica
+from qeetid_authz.revision import Revision
+
+randoms = st.randoms(use_true_random=False)
+
+
+class Server:
+    """A server's transactions as snapshots show them, committing in any order."""
+
+    def __init__(self) -> None:
+        self.next_xid = 10
+        self.running: set[int] = set()
+        self.committed: set[int] = set()
+
+    def step(self, random: Random) -> None:
+        if self.running and random.random() < 0.5:
+            xid = random.choice(sorted(self.running))
+            self.running.remove(xid)
+            if random.random() < 0.8:
+                self.committed.add(xid)
+        else:
+            self.running.add(self.next_xid)
+            self.next_xid += 1
+
+    def look(self) -> Revision:
+        running = sorted(self.running)
+        xmin = running[0] if running else self.next_xid
+        text = f"{xmin}:{self.next_xid}:{','.join(map(str, running))}"
+        return Revision.parse("life", text)
+
+
+def read_by_the_feed(since: Revision, server: Server) -> set[int]:
+    """What the feed's query finds among rows visible now: its WHERE clause."""
+    return {
+        xid for xid in server.committed if xid >= since.xmax or xid in since.running
+    }
+
+
+@given(randoms, st.lists(st.integers(0, 20), min_size=2, max_size=8))
+def test_polls_see_every_commit_once(random: Random, pauses: list[int]) -> None:
+    """Between two looks lies exactly what committed between them: none lost or twice."""
+    server = Server()
+    seen: set[int] = set()
+    last = server.look()
+    for pause in pauses:
+        for _ in range(pause):
+            server.step(random)
+        found = read_by_the_feed(last, server)
+
+        assert not found & seen
+        last = server.look()
+        seen |= found
+        assert server.committed == seen
+
+
+@given(randoms)
+def test_a_snapshot_sees_what_had_committed(random: Random) -> None:
+    """A revision sees exactly the transactions that were over when it was taken."""
+    server = Server()
+    for _ in range(30):
+        server.step(random)
+    revision = server.look()
+    over = {xid for xid in range(10, server.next_xid) if xid not in server.running}
+
+    assert over == {xid for xid in range(10, server.next_xid + 5) if revision.sees(xid)}
+
+
+@given(
+    st.sampled_from(["same", "other"]),
+    st.integers(0, 30),
+    st.integers(0, 30),
+    st.sampled_from(["f", "g"]),
+)
+def test_only_a_continuous_history_is_followed(
+    life: str, xmax: int, floor: int, fingerprint: str
+) -> None:
+    """A replica follows only within a life, forwards, above the floor, same tables."""
+    replica = Replica(0.02)
+    replica.advanced(Cursor(Revision("same", 10, 20, (10,)), "f"), None)
+    probe = Probe(Revision(life, min(xmax, 10), xmax), 1, floor, (), fingerprint)
+
+    _, cause = replica.judge(probe)
+
+    continuous = life == "same" and xmax >= 20 and floor <= 10 and fingerprint == "f"
+    assert continuous is (cause is None)
+
+
+@given(st.integers(0, 40), st.booleans(), st.floats(0, 1))
+def test_pauses_are_bounded(failures: int, busy: bool, jitter: float) -> None:
+    """No pause exceeds the interval in good times, nor five seconds in bad ones."""
+    replica = Replica(0.02, failures=failures)
+
+    pause = replica.pause(busy=busy, jitter=jitter)
+
+    assert 0 < pause <= (5.0 if failures else 0.02)
