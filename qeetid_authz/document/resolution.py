@@ -27,8 +27,6 @@ from qeetid_authz.document.entries import (
     TenantEntry,
     UserEntry,
 )
-from qeetid_authz.errors import DocumentError
-from qeetid_authz.ids import Id, parse_id, parse_wire_id
 from qeetid_authz.document.resolved import (
     GroupRow,
     PermissionRow,
@@ -37,6 +35,8 @@ from qeetid_authz.document.resolved import (
     TenantRow,
     UserRow,
 )
+from qeetid_authz.errors import DocumentError
+from qeetid_authz.ids import Id, parse_id, parse_wire_id
 
 NAMESPACE = uuid5(NAMESPACE_DNS, "qeetid-authz")
 """The namespace of derived ids, fd1b429f-e8d7-59bd-bc47-2ffd6ae100c2."""
