@@ -101,7 +101,7 @@ class _Following(Engine):
         Thread(target=self._watch, name="qeetid-authz-watch", daemon=True).start()
 
     def _require_unopened(self) -> None:
-        if self._closing.is_set() or self.is_loaded:
+        if self._closing.is_set():
             raise NotOpenError("an authorizer is opened once; make another")
 
 
@@ -139,7 +139,7 @@ class Authorizer(_Following):
         ).__enter__()
 
     def __enter__(self) -> Self:
-        if hasattr(self, "_thread"):
+        if self.is_loaded:
             return self
         self._require_unopened()
         self._follower = Follower(self._dsn, self._follow())
@@ -187,7 +187,7 @@ class AsyncAuthorizer(_Following):
         return await authorizer.__aenter__()
 
     async def __aenter__(self) -> Self:
-        if hasattr(self, "_task"):
+        if self.is_loaded:
             return self
         self._require_unopened()
         follower = AsyncFollower(self._dsn, self._follow())

@@ -11,7 +11,7 @@ from qeetid_authz.decision import SENTENCES, Decision, Reason, decide
 from qeetid_authz.document import Document, read_document, snapshot
 from qeetid_authz.errors import AuthzError, NotOpenError, PermissionDeniedError
 from qeetid_authz.explain import Explanation, explain
-from qeetid_authz.ids import format_id, parse_id
+from qeetid_authz.ids import Id, format_id, parse_id
 from qeetid_authz.index import Index
 from qeetid_authz.model import Changes, Principal, Semantics, Snapshot
 from qeetid_authz.revision import Revision
@@ -220,6 +220,38 @@ class Engine:
             _require_question(principal, permission)
         with self._lock:
             return [self._decide(*question) for question in asked]
+
+    def can_many(
+        self, tenant: Id, questions: Iterable[tuple[Id, str]]
+    ) -> tuple[list[bool], Revision, float]:
+        """Whether users of one tenant hold permissions, in order, at one revision.
+
+        What `check_many` says, without its reasons, for the sake of speed.
+
+        Args:
+            tenant: whose.
+            questions: user ids, sixteen bytes each, with permission keys.
+
+        Returns:
+            The answers, their revision and its age in seconds.
+
+        Raises:
+            NotOpenError: the authorizer isn't open.
+        """
+        with self._lock:
+            index = self._require_index()
+            revision, age = self._revision, self.age
+            if self.is_stale:
+                return [False for _ in questions], revision, age
+            grants = index.grants
+            held = (
+                (grants(tenant, user), permission) for user, permission in questions
+            )
+            answers = [
+                each is not None and each.allows(permission)
+                for each, permission in held
+            ]
+            return answers, revision, age
 
     def _decide(self, principal: Principal, permission: str) -> Decision:
         index = self._require_index()

@@ -5,7 +5,6 @@ database to the index: `(owner, b"..." )`, the second a run of ids of a fixed wi
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
@@ -82,7 +81,8 @@ class Owned(NamedTuple):
 class ApiKey(NamedTuple):
     """A row of `auth.api_keys`, without its secret.
 
-    `secret_hash` is the stored Argon2id or bcrypt string; `expires_at` is wall time.
+    `secret_hash` is the stored Argon2id or bcrypt string; `expires_at` is in seconds
+    since the Unix epoch, infinite where the database says so.
     """
 
     tenant: Id
@@ -90,7 +90,7 @@ class ApiKey(NamedTuple):
     prefix: str
     secret_hash: str
     scopes: tuple[str, ...]
-    expires_at: datetime | None
+    expires_at: float | None
     revoked: bool
 
 

@@ -1,6 +1,7 @@
 """A revision: which transactions of which database an index has seen."""
 
 from dataclasses import dataclass
+from hashlib import blake2s
 from typing import Self
 
 
@@ -34,8 +35,12 @@ class Revision:
         return xid < self.xmax and xid not in self.running
 
     def __str__(self) -> str:
-        running = ",".join(map(str, self.running))
-        return f"{self.incarnation}@{self.xmin}:{self.xmax}:{running}"
+        """As short as a header wants it; those still running as a digest."""
+        text = f"{self.incarnation}@{self.xmin}:{self.xmax}"
+        if not self.running:
+            return text
+        running = ",".join(map(str, self.running)).encode()
+        return f"{text}:{blake2s(running, digest_size=6).hexdigest()}"
 
 
 DOCUMENT_REVISION = Revision("document", 0, 0)

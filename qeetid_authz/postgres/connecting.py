@@ -79,7 +79,7 @@ def _translate(error: Error, dsn: str | None) -> DatabaseError:
     for causes, translate in _TRANSLATIONS:
         if isinstance(error, causes):
             return translate(said, dsn)
-    return DatabaseError(f"the database refused ({said})")
+    return _refused(said, dsn)
 
 
 def _locked(said: str, _: str | None) -> DatabaseError:
@@ -114,11 +114,15 @@ def _unreachable(said: str, dsn: str | None) -> DatabaseError:
 
 def _unreadable(said: str, dsn: str | None) -> DatabaseError:
     if dsn is None:
-        return DatabaseError(f"the database refused ({said})")
+        return _refused(said, dsn)
+    # What libpq says of it may quote the password.
     return DatabaseError(
-        f"the DSN can't be read ({said}); write one like"
-        " `postgresql://user@host:5432/qeetid`"
+        "the DSN can't be read; write one like `postgresql://user@host:5432/qeetid`"
     )
+
+
+def _refused(said: str, _: str | None) -> DatabaseError:
+    return DatabaseError(f"the database refused ({said})")
 
 
 _Translation: TypeAlias = Callable[[str, str | None], DatabaseError]
@@ -135,6 +139,7 @@ _TRANSLATIONS = (
         _absent,
     ),
     (errors.InsufficientPrivilege, _forbidden),
+    ((errors.DeadlockDetected, errors.SerializationFailure), _refused),
     (OperationalError, _unreachable),
     (ProgrammingError, _unreadable),
 )

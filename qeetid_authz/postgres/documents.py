@@ -18,12 +18,12 @@ from qeetid_authz.document import (
     TenantEntry,
     UserEntry,
 )
+from qeetid_authz.document.resolution import fold, resolve
+from qeetid_authz.document.resolved import Resolved
 from qeetid_authz.errors import ImportConflictError
 from qeetid_authz.ids import parse_wire_id
 from qeetid_authz.postgres.connecting import translated
 from qeetid_authz.postgres.queries import load
-from qeetid_authz.document.resolution import fold, resolve
-from qeetid_authz.document.resolved import Resolved
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told the step under way, how many are done and how many there are."""

@@ -39,11 +39,6 @@ class DatabaseDirectory:
         """The e-mails of users by id; who is unknown is left out."""
         return dict(self._rows("emails", list(user_ids)))
 
-    def slug(self, tenant_id: str) -> str | None:
-        """What a tenant is called; None when it is unknown."""
-        found = self._rows("slug", tenant_id)
-        return found[0][0] if found else None
-
     def _rows(self, query: str, value: object) -> list[Any]:
         with translated():
             return self._connection.execute(_QUERIES[query], [value]).fetchall()

@@ -15,10 +15,6 @@ SELECT id::text FROM tenant.tenants WHERE lower(slug) = lower(%s);
 -- The e-mails of some users.
 SELECT id::text, email FROM "user".users WHERE id = ANY(%s::uuid[]);
 
--- name: slug
--- What a tenant is called.
-SELECT slug FROM tenant.tenants WHERE id = %s::uuid;
-
 -- name: server_version
 -- Of the Postgres server.
 SELECT current_setting('server_version');

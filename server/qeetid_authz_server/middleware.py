@@ -1,0 +1,119 @@
+"""What surrounds every request: its id, its log line, and the form of its refusal."""
+
+import logging
+from time import perf_counter
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from qeetid_authz.errors import NotOpenError
+from qeetid_authz_server.health import Health
+from qeetid_authz_server.problems import (
+    CSRF_FAILED,
+    Code,
+    Problem,
+    problem_response,
+)
+from qeetid_authz_server.requestids import choose_request_id, request_ids
+from qeetid_authz_server.responses import (
+    empty_response,
+    json_response,
+    text_response,
+)
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+_FIRST_REMARKABLE = 300  # status; decisions are many, and look alike
+
+_log = logging.getLogger(__name__)
+
+
+def make_guard(health: Health) -> Middleware:
+    """The one middleware: what leaves it is complete and in the sidecar's form."""
+    made = request_ids()
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = perf_counter()
+        given = request.headers.get("X-Request-Id")
+        request_id = choose_request_id(given, made)
+        health.in_flight += 1
+        try:
+            response = await _answer(request, handler, request_id)
+        finally:
+            health.in_flight -= 1
+        response.headers["X-Request-Id"] = request_id
+        if health.draining:
+            response.force_close()
+        _log_request(request, response.status, request_id, began)
+        return response
+
+    return guard
+
+
+async def _answer(
+    request: web.Request, handler: Handler, request_id: str
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _in_our_form(error, request, request_id)
+    except ConnectionError:
+        return empty_response(400)  # The caller went away; nobody reads it.
+    except Problem as refusal:
+        problem = refusal
+    except web.RequestPayloadError:
+        problem = Problem(Code.BAD_REQUEST, "the body is broken")
+    except NotOpenError:
+        problem = Problem(Code.UNAVAILABLE)
+    except Exception:  # noqa: BLE001  (nothing of it may leak)
+        _log.exception("request_failed", extra={"request_id": request_id})
+        problem = Problem(Code.INTERNAL)
+    return problem_response(problem, request_id)
+
+
+def _in_our_form(
+    error: web.HTTPException, request: web.Request, request_id: str
+) -> web.Response:
+    """What aiohttp refuses by itself, as Qeet ID's server would (fact 1.1)."""
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return problem_response(Problem(Code.BATCH_TOO_LARGE), request_id)
+    if _may_be_forged(request):
+        return json_response(CSRF_FAILED, 403)
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        response = empty_response(405)
+        response.headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
+        return response
+    if isinstance(error, web.HTTPNotFound):
+        return text_response("404 page not found\n", 404)
+    return problem_response(Problem(Code.BAD_REQUEST, error.reason), request_id)
+
+
+def _may_be_forged(request: web.Request) -> bool:
+    """Whether a browser may have been tricked into it; bearers of a token weren't.
+
+    Only on paths that take no such method: a batch is guarded by its content type,
+    which no form can send.
+    """
+    headers = request.headers
+    return (
+        request.method not in _SAFE_METHODS
+        and not headers.get(hdrs.AUTHORIZATION, "").startswith("Bearer ")
+        and hdrs.ORIGIN not in headers
+        and hdrs.REFERER not in headers
+    )
+
+
+def _log_request(
+    request: web.Request, status: int, request_id: str, began: float
+) -> None:
+    level = logging.INFO if status >= _FIRST_REMARKABLE else logging.DEBUG
+    if _log.isEnabledFor(level):
+        fields = {
+            "method": request.method,
+            "path": request.raw_path.partition("?")[0],
+            "status": status,
+            "duration_ms": round((perf_counter() - began) * 1000, 3),
+            "request_id": request_id,
+        }
+        _log.log(level, "request", extra=fields)

@@ -1,0 +1,87 @@
+"""Everything that a request can be refused for, and how the refusal reads."""
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from qeetid_authz_server.responses import json_response
+from qeetid_authz_server.wire import encode
+
+
+class Code(StrEnum):
+    """What a refusal is called on the wire."""
+
+    BAD_REQUEST = "bad_request"
+    PERMISSION_REQUIRED = "rbac.permission_required"
+    UNAUTHORIZED = "unauthorized"
+    KEY_INVALID = "apikey.invalid"
+    KEY_EXPIRED = "apikey.expired"
+    FORBIDDEN = "forbidden"
+    BATCH_TOO_LARGE = "batch_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"
+
+
+class _Kind(NamedTuple):
+    status: int
+    message: str
+    is_retryable: bool = False
+
+
+_KINDS = MappingProxyType(
+    {
+        # Qeet ID's own (fact 1.5).
+        Code.BAD_REQUEST: _Kind(400, "The request was invalid."),
+        Code.PERMISSION_REQUIRED: _Kind(400, "Specify the permission to check."),
+        Code.UNAUTHORIZED: _Kind(401, "Please sign in to continue."),
+        Code.KEY_INVALID: _Kind(401, "Invalid API key."),
+        Code.KEY_EXPIRED: _Kind(401, "This API key has expired."),
+        Code.FORBIDDEN: _Kind(403, "You don't have permission to do that."),
+        Code.INTERNAL: _Kind(
+            500, "Something went wrong on our end. Please try again.", True
+        ),
+        # The sidecar's.
+        Code.BATCH_TOO_LARGE: _Kind(413, "The batch is too large."),
+        Code.UNSUPPORTED_MEDIA_TYPE: _Kind(415, "Send the body as application/json."),
+        Code.UNAVAILABLE: _Kind(503, "Not ready to answer. Please try again.", True),
+    }
+)
+
+_RETRY_AFTER = "1"  # seconds
+
+
+class Problem(Exception):  # noqa: N818  (a refusal, no error of ours)
+    """A request is refused.
+
+    Attributes:
+        code: why.
+        detail: what exactly is wrong, or nothing.
+    """
+
+    def __init__(self, code: Code, detail: str = "") -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+
+
+def problem_response(problem: Problem, request_id: str) -> web.Response:
+    """A refusal in Qeet ID's envelope, its members in order (fact 1.5)."""
+    kind = _KINDS[problem.code]
+    error: dict[str, Any] = {"code": problem.code, "message": kind.message}
+    if problem.detail:
+        error["detail"] = problem.detail
+    error["translation_key"] = problem.code
+    if kind.is_retryable:
+        error["retryable"] = True
+    error["request_id"] = request_id
+    response = json_response(encode({"error": error}), kind.status)
+    if problem.code is Code.UNAVAILABLE:
+        response.headers["Retry-After"] = _RETRY_AFTER
+    return response
+
+
+CSRF_FAILED = encode({"error": "csrf_failed", "message": "missing Origin and Referer"})
+"""The body of a 403 that has another form than all else (fact 1.1)."""

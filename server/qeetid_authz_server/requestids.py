@@ -1,0 +1,21 @@
+"""An id for each request, the caller's own where it gives a decent one."""
+
+import re
+from collections.abc import Iterator
+from itertools import count
+from secrets import token_urlsafe
+
+_DECENT = re.compile(r"[!-~]{1,128}", re.ASCII)
+
+
+def choose_request_id(given: str | None, made: Iterator[str]) -> str:
+    """The id given if it is 1 to 128 visible ASCII characters, else the next made."""
+    if given is not None and _DECENT.fullmatch(given):
+        return given
+    return next(made)
+
+
+def request_ids() -> Iterator[str]:
+    """Ids without end, of this process only: `<10 characters>-<6 digits>`."""
+    process = token_urlsafe(8)[:10]
+    return (f"{process}-{number:06}" for number in count(1))

@@ -1,0 +1,56 @@
+"""Responses with the headers that every one of them carries."""
+
+from types import MappingProxyType
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from qeetid_authz.revision import Revision
+
+SECURITY_HEADERS = MappingProxyType(
+    {
+        "X-Frame-Options": "DENY",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "strict-origin-when-cross-origin",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        "X-DNS-Prefetch-Control": "off",
+        "X-Permitted-Cross-Domain-Policies": "none",
+    }
+)
+"""Qeet ID's set (fact 1.4) but HSTS, which RFC 6797 section 7.2 forbids over HTTP."""
+
+_COMMON = CIMultiDict({**SECURITY_HEADERS, "Server": "qeetid-authz"})
+_JSON = CIMultiDict({**_COMMON, "Content-Type": "application/json"})
+_TEXT = CIMultiDict({**_COMMON, "Content-Type": "text/plain; charset=utf-8"})
+
+
+def json_response(body: bytes, status: int = 200) -> web.Response:
+    """A response with an encoded JSON body."""
+    return web.Response(body=body, status=status, headers=_JSON)
+
+
+def text_response(text: str, status: int) -> web.Response:
+    """A response in plain text."""
+    return web.Response(body=text.encode(), status=status, headers=_TEXT)
+
+
+def empty_response(status: int) -> web.Response:
+    """A response without a body."""
+    return web.Response(status=status, headers=_COMMON)
+
+
+def decision_response(body: bytes, revision: Revision, age: float) -> web.Response:
+    """A response that rests on a revision, and says on which.
+
+    Args:
+        body: encoded JSON.
+        revision: the snapshot it was made at.
+        age: seconds since that snapshot was known to be current.
+    """
+    response = web.Response(body=body, headers=_JSON)
+    response.headers["X-Qeetid-Revision"] = str(revision)
+    response.headers["X-Qeetid-Age"] = f"{age:.3f}"
+    return response

@@ -1,0 +1,1 @@
+"""The routes, a family a module: read the question, ask the engine, write the answer."""

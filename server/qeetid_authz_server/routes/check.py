@@ -1,0 +1,54 @@
+"""`GET /v1/check`, plain and explained."""
+
+from aiohttp import hdrs, web
+
+from qeetid_authz.engine import Engine
+from qeetid_authz.model import ApiKey, Kind, Principal
+from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.query import parse_query
+from qeetid_authz_server.questions import (
+    read_id,
+    read_permission,
+    require_same_tenant,
+)
+from qeetid_authz_server.responses import decision_response
+from qeetid_authz_server.wire import ALLOWED, DENIED, encode, explanation_body
+
+
+class CheckRoute:
+    """Answers one question."""
+
+    def __init__(self, engine: Engine, gate: Gate) -> None:
+        self._engine = engine
+        self._gate = gate
+
+    async def get(self, request: web.Request) -> web.Response:
+        """The answer (facts 1.1 to 1.4).
+
+        Raises:
+            Problem: the caller or the question is refused.
+        """
+        caller = await self._gate.identify(request.headers.get(hdrs.AUTHORIZATION))
+        query = parse_query(request.raw_path)
+        principal, permission = _question(query, caller)
+        if query.get(b"explain") == b"true":
+            return self._explain(principal, permission)
+        decision = self._engine.check(principal, permission)
+        body = ALLOWED if decision.allowed else DENIED
+        return decision_response(body, decision.revision, decision.age)
+
+    def _explain(self, principal: Principal, permission: str) -> web.Response:
+        explanation = self._engine.explain(principal, permission)
+        body = encode(explanation_body(explanation, self._engine.semantics))
+        return decision_response(body, explanation.revision, explanation.age)
+
+
+def _question(
+    query: dict[bytes, bytes], caller: ApiKey | None
+) -> tuple[Principal, str]:
+    """Read in Qeet ID's order, which decides what is refused first (fact 1.2)."""
+    user = read_id(query.get(b"user_id", b""), "user_id")
+    tenant = read_id(query.get(b"tenant_id", b""), "tenant_id")
+    require_same_tenant(caller, tenant)
+    permission = read_permission(query.get(b"permission", b""))
+    return Principal.of(Kind.USER, user, tenant), permission

@@ -1,0 +1,38 @@
+"""`GET /v1/users/{user}/tenants/{tenant}/permissions`: all that a user holds."""
+
+from aiohttp import hdrs, web
+
+from qeetid_authz.engine import Engine
+from qeetid_authz.model import Kind, Principal
+from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.questions import read_id, require_same_tenant
+from qeetid_authz_server.responses import decision_response
+from qeetid_authz_server.wire import encode
+
+
+class PermissionsRoute:
+    """Lists effective permissions."""
+
+    def __init__(self, engine: Engine, gate: Gate) -> None:
+        self._engine = engine
+        self._gate = gate
+
+    async def get(self, request: web.Request) -> web.Response:
+        """The keys, sorted; the tenant is looked at before the user (fact 1.6).
+
+        Raises:
+            Problem: the caller or an id is refused.
+        """
+        caller = await self._gate.identify(request.headers.get(hdrs.AUTHORIZATION))
+        tenant = read_id(_segment(request, "tenant"), "tenantID")
+        require_same_tenant(caller, tenant)
+        user = read_id(_segment(request, "user"), "userID")
+        principal = Principal.of(Kind.USER, user, tenant)
+        # The feed publishes on this event loop: nothing comes between these.
+        revision, age = self._engine.revision, self._engine.age
+        keys = self._engine.effective_permissions(principal)
+        return decision_response(encode({"permissions": keys}), revision, age)
+
+
+def _segment(request: web.Request, name: str) -> bytes:
+    return request.match_info[name].encode("utf-8", "surrogateescape")

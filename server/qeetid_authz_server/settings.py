@@ -1,0 +1,179 @@
+"""What the sidecar can be told, from where, and every way to get it wrong.
+
+A flag wins over the environment, the environment over the file.
+"""
+
+import tomllib
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from qeetid_authz.authorizer import MAX_STALENESS, POLL_INTERVAL
+from qeetid_authz.errors import AuthzError
+from qeetid_authz.model import Semantics
+from qeetid_authz_server.addresses import Address, parse_address
+
+PREFIX = "QEETID_AUTHZ_"
+
+
+class CallerAuth(StrEnum):
+    """Whether callers must present an API key."""
+
+    REQUIRED = "required"
+    OFF = "off"
+
+
+class LogLevel(StrEnum):
+    """From which weight on an event is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class SettingsError(AuthzError):
+    """The configuration breaks its rules.
+
+    Attributes:
+        problems: one sentence a problem, each naming the setting and the rule.
+    """
+
+    code: ClassVar[str] = "settings_invalid"
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("the settings are invalid: " + "; ".join(self.problems))
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured, valid once it exists.
+
+    Attributes:
+        database_url: DSN of the Qeet ID database, its primary.
+        listen: `host:port`, `[v6]:port` or `unix:/path`; port 0 lets the system
+            choose.
+        semantics: `strict` or `mirror`.
+        max_staleness: seconds without word from the database after which everything
+            is denied and the sidecar isn't ready.
+        poll_interval: seconds between two looks at a quiet database.
+        caller_auth: `required`, or `off` where every caller may be trusted.
+        batch_limit: checks in one batch, at most.
+        log_level: `debug`, `info`, `warning` or `error`.
+        drain_timeout: seconds that requests in flight get to finish at the end.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    database_url: str = Field(repr=False)
+    listen: str = "127.0.0.1:4010"
+    semantics: Semantics = Semantics.STRICT
+    max_staleness: float = Field(MAX_STALENESS, gt=0, allow_inf_nan=False)
+    poll_interval: float = Field(POLL_INTERVAL, gt=0, allow_inf_nan=False)
+    caller_auth: CallerAuth = CallerAuth.REQUIRED
+    batch_limit: int = Field(10_000, ge=1)
+    log_level: LogLevel = LogLevel.INFO
+    drain_timeout: float = Field(10.0, gt=0, allow_inf_nan=False)
+
+    @property
+    def address(self) -> Address:
+        """`listen`, read."""
+        return parse_address(self.listen)
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_dsn(cls, text: str) -> str:
+        # What libpq says of a broken DSN may quote the password.
+        try:
+            given = conninfo_to_dict(text)
+        except ProgrammingError:
+            given = {}
+        if not given:
+            raise ValueError(
+                "can't be read; write one like `postgresql://user@host:5432/qeetid`"
+            )
+        return text
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, text: str) -> str:
+        parse_address(text)
+        return text
+
+    @field_validator("caller_auth")
+    @classmethod
+    def _is_guarded(cls, auth: CallerAuth, known: ValidationInfo) -> CallerAuth:
+        listen = known.data.get("listen")
+        if listen and auth is CallerAuth.OFF and not parse_address(listen).is_loopback:
+            raise ValueError(
+                f"lets every machine ask on {PREFIX}LISTEN `{listen}`; require"
+                " authentication, or listen on a loopback address or a Unix socket"
+            )
+        return auth
+
+    @field_validator(
+        "max_staleness", "poll_interval", "batch_limit", "drain_timeout", mode="before"
+    )
+    @classmethod
+    def _is_no_truth(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("must be a number")  # noqa: TRY004  (pydantic knows ValueError)
+        return value
+
+
+def load_settings(config: Path | None = None, **flags: Any) -> Settings:
+    """The settings from flags, environment and file.
+
+    Args:
+        config: a TOML file with the fields of `Settings` as top-level keys.
+        **flags: fields of `Settings`; one that is None wasn't given.
+
+    Raises:
+        SettingsError: any of them is wrong; it lists all that are.
+    """
+    in_file, problems = _read(config) if config else ({}, [])
+    given = {name: value for name, value in flags.items() if value is not None}
+    merged = {**in_file, **EnvSettingsSource(Settings)(), **given}
+    try:
+        settings = Settings(**merged)
+    except ValidationError as invalid:
+        problems.extend(map(_sentence, invalid.errors(include_url=False)))
+    else:
+        if not problems:
+            return settings
+    # Out of the handler: the values it knows, the DSN among them, stay unseen.
+    raise SettingsError(problems)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+    try:
+        return tomllib.loads(path.read_text("utf-8")), []
+    except (OSError, ValueError) as error:
+        return {}, [f"the file `{path}` can't be read ({error})"]
+
+
+def _sentence(error: ErrorDetails) -> str:
+    name = str(error["loc"][0])
+    spelling = PREFIX + name.upper()
+    if error["type"] == "extra_forbidden":
+        return f"`{name}` is no setting; there are {', '.join(Settings.model_fields)}"
+    if error["type"] == "missing":
+        return f"{spelling} is missing; give the DSN of the Qeet ID database"
+    value = "" if name == "database_url" else f" `{error['input']}`"
+    return f"{spelling}{value} {_rule(error)}"
+
+
+def _rule(error: ErrorDetails) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    rule = error["msg"].removeprefix("Input ")
+    return rule.replace("should be", "must be", 1)

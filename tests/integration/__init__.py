@@ -1,0 +1,1 @@
+"""Tests against the real thing: a Postgres server, HTTP, the command line."""

@@ -1,0 +1,74 @@
+"""API keys: their text, and what a stored hash accepts (fact 6)."""
+
+import bcrypt
+import pytest
+
+from qeetid_authz.apikeys import parse_api_key, verify_secret
+from tests.server.town import argon2id
+
+BCRYPT = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("qk_AbC-_123.s3cret", ("qk_AbC-_123", "s3cret")),
+        ("a.b.c", ("a", "b.c")),
+        ("a.", ("a", "")),
+        (".b", ("", "b")),
+        ("qk_nodot", None),
+        ("", None),
+    ],
+)
+def test_parted_at_the_first_dot(text: str, expected: tuple[str, str] | None) -> None:
+    """Prefix and secret are parted by the first dot, and nothing else is asked."""
+    assert parse_api_key(text) == expected
+
+
+@pytest.mark.parametrize(
+    "stored", [argon2id("secret"), argon2id("secret", 19456, 2), BCRYPT]
+)
+def test_accepts_its_own_secret_only(stored: str) -> None:
+    """Argon2id, Qeet ID's parameters among them, and bcrypt accept one secret."""
+    assert verify_secret(stored, "secret")
+
+    assert not verify_secret(stored, "Secret")
+    assert not verify_secret(stored, "")
+    assert not verify_secret(stored, "secret\udcff")
+
+
+def test_bcrypt_of_another_prefix() -> None:
+    """The `2a` that Go writes is read like `2b`."""
+    assert verify_secret(BCRYPT.replace("$2b$", "$2a$"), "secret")
+
+
+def test_bcrypt_cuts_nothing_off() -> None:
+    """A secret beyond bcrypt's 72 bytes is refused, not shortened."""
+    stored = bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode()
+
+    assert verify_secret(stored, "x" * 72)
+    assert not verify_secret(stored, "x" * 73)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "",
+        "secret",
+        "$argon2id$",
+        "$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAA",
+        "$argon2id$v=19$m=99999999999,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAA",
+        "$argon2id$v=19$m=8,t=0,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAA",
+        "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$é",
+        argon2id("secret").replace("argon2id", "argon2i"),
+        argon2id("secret")[:-4],
+        "$2b$",
+        "$2b$99$" + "a" * 53,
+        BCRYPT[:-1],
+        BCRYPT + "x",
+        "é",
+    ],
+)
+def test_malformed_hash_accepts_nothing(stored: str) -> None:
+    """A hash that can't be read is nobody's, and raises nothing."""
+    assert not verify_secret(stored, "secret")

@@ -1,0 +1,60 @@
+"""What surrounds a request when its handler fails."""
+
+import logging
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from qeetid_authz.errors import NotOpenError
+from qeetid_authz_server.health import Health
+from qeetid_authz_server.middleware import make_guard
+from qeetid_authz_server.responses import SECURITY_HEADERS
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "body"),
+    [
+        (
+            RuntimeError("s3cret"),
+            500,
+            (
+                '{"error":{"code":"internal","message":"Something went wrong on our end.'
+                ' Please try again.","translation_key":"internal","retryable":true,'
+                '"request_id":"r"}}\n'
+            ),
+        ),
+        (
+            NotOpenError("closed"),
+            503,
+            (
+                '{"error":{"code":"unavailable","message":"Not ready to answer. Please try'
+                ' again.","translation_key":"unavailable","retryable":true,'
+                '"request_id":"r"}}\n'
+            ),
+        ),
+    ],
+)
+async def test_a_handler_that_fails(
+    error: Exception, status: int, body: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An unexpected error is logged and not shown; one that isn't open is a 503."""
+
+    async def fail(_request: web.Request) -> web.Response:
+        raise error
+
+    health = Health()
+    app = web.Application(middlewares=[make_guard(health)])
+    app.router.add_get("/", fail)
+    with caplog.at_level(logging.INFO):
+        async with TestClient(TestServer(app)) as client:
+            reply = await client.get("/", headers={"X-Request-Id": "r"})
+
+            assert reply.status == status
+            assert await reply.text() == body
+            assert reply.headers["Content-Type"] == "application/json"
+            assert SECURITY_HEADERS.items() <= dict(reply.headers).items()
+
+    assert health.in_flight == 0
+    failures = [r for r in caplog.records if r.getMessage() == "request_failed"]
+    assert [r.__dict__["request_id"] for r in failures] == ["r"] * (status == 500)
