@@ -162,7 +162,7 @@ def read(connection: Connection[Any]) -> Tables:
     """Read everything, in whatever transaction the connection is in."""
 
     def rows(query: str) -> list[tuple[Any, ...]]:
-        found = connection.execute(query).fetchall()  # type: ignore[call-overload]
+        found = connection.execute(query).fetchall()
         return [
             tuple(each.bytes if isinstance(each, UUID) else each for each in row)
             for row in found

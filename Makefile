@@ -1,0 +1,56 @@
+# Needs Python 3.11 or newer. Everything is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo    show it all: a database, the sidecar, questions and answers"
+	@echo "make test    run the tests"
+	@echo "make lint    check style, types and layers"
+	@echo "make clean   remove what was installed and built"
+
+demo: $(VENV)/installed
+	@exec $(VENV)/bin/qeetid-authz demo
+
+test: $(VENV)/installed-dev
+	@exec $(VENV)/bin/python -m pytest
+
+lint: $(VENV)/installed-dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist .*_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/pip
+	@echo "installing into $(VENV) ..."
+	@$(PIP) --editable '.[all]'
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/pip
+	@echo "installing into $(VENV) with what development needs ..."
+	@$(PIP) --editable '.[dev]'
+	@touch $(VENV)/installed $@
+
+# The first interpreter that is new enough; a given PYTHON comes first.
+$(VENV)/bin/pip:
+	@for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		then break; fi; python=; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "error: \`$(PYTHON)\` isn't Python 3.11 or newer, and no such Python is" \
+			"on PATH; install one, or name it: make PYTHON=/path/to/python3" >&2; \
+		exit 2; \
+	fi; \
+	if ! $$python -m venv $(VENV); then \
+		echo "error: \`$$python\` can't make a virtual environment; on Debian and" \
+			"Ubuntu, \`apt-get install python3-venv\`" >&2; \
+		exit 2; \
+	fi

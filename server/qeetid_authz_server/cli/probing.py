@@ -1,0 +1,98 @@
+"""Asking a running sidecar how it is, over TCP or a Unix socket."""
+
+import json
+import socket
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from typing import Any, NamedTuple
+
+from qeetid_authz.errors import AuthzError
+from qeetid_authz_server.addresses import (
+    Address,
+    TcpAddress,
+    UnixAddress,
+    parse_address,
+)
+
+_TIMEOUT = 5.0  # seconds
+_HTTP = "http://"
+_ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (nothing binds)
+
+
+class SidecarError(AuthzError):
+    """The sidecar doesn't answer, or what answers isn't one."""
+
+    code = "sidecar_unreachable"
+
+
+class Health(NamedTuple):
+    """What `/readyz` said."""
+
+    ready: bool
+    body: dict[str, Any]
+
+
+def read_url(text: str) -> Address:
+    """Read `http://host:port`, or an address as the setting `listen` has it.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    authority = text.removeprefix(_HTTP).removesuffix("/")
+    return parse_address(authority)
+
+
+def ask_health(address: Address) -> Health:
+    """Ask for `/readyz`.
+
+    Raises:
+        SidecarError: nothing answers, or something that is no sidecar.
+    """
+    try:
+        status, data = _get(address, "/readyz")
+    except (OSError, HTTPException) as error:
+        raise SidecarError(
+            f"the sidecar at `{address}` doesn't answer ({error}); start it with"
+            " `qeetid-authz serve`, or name its address with --url"
+        ) from error
+    try:
+        body = json.loads(data)
+    except ValueError:
+        body = None
+    if status not in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE) or not isinstance(
+        body, dict
+    ):
+        raise SidecarError(f"what answers at `{address}` is no sidecar (HTTP {status})")
+    return Health(status == HTTPStatus.OK, body)
+
+
+class _UnixConnection(HTTPConnection):
+    """HTTP over a socket in the file system."""
+
+    def __init__(self, address: UnixAddress) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT)
+        self._path = str(address.path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _get(address: Address, path: str) -> tuple[int, bytes]:
+    connection = _connection(address)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def _connection(address: Address) -> HTTPConnection:
+    match address:
+        case UnixAddress():
+            return _UnixConnection(address)
+        case TcpAddress(host, port):
+            # Who listens on every interface is asked on the loopback one.
+            return HTTPConnection(_ANY_HOST.get(host, host), port, timeout=_TIMEOUT)

@@ -1,0 +1,102 @@
+"""Commands for the sidecar: serve, status, healthcheck."""
+
+import click
+
+from qeetid_authz.model import Semantics
+from qeetid_authz_server import serving
+from qeetid_authz_server.addresses import Address
+from qeetid_authz_server.cli.output import console, write_json, write_members
+from qeetid_authz_server.cli.probing import SidecarError, ask_health, read_url
+from qeetid_authz_server.cli.state import State, with_state
+from qeetid_authz_server.settings import CallerAuth, LogLevel
+
+NOT_READY = 1
+
+_url = click.option(
+    "--url",
+    metavar="URL",
+    help="http://host:port or unix:/path; by default where the settings say.",
+)
+
+
+@click.command()
+@click.option("--listen", metavar="ADDRESS", help="host:port or unix:/path.")
+@click.option("--semantics", metavar="|".join(Semantics), help="How facts decide.")
+@click.option(
+    "--max-staleness",
+    metavar="SECONDS",
+    help="Deny everything after so long without word from the database.",
+)
+@click.option(
+    "--poll-interval",
+    metavar="SECONDS",
+    help="Between two looks at a quiet database.",
+)
+@click.option(
+    "--caller-auth",
+    metavar="|".join(CallerAuth),
+    help="Whether callers present an API key.",
+)
+@click.option("--batch-limit", metavar="N", help="Checks in one batch, at most.")
+@click.option("--log-level", metavar="|".join(LogLevel), help="Log from here on.")
+@click.option(
+    "--drain-timeout",
+    metavar="SECONDS",
+    help="For requests in flight when it ends.",
+)
+@with_state
+def serve(state: State, /, **flags: str | None) -> None:
+    """Answer GET /v1/check on this machine until SIGTERM.
+
+    Each option can be set in the environment, as QEETID_AUTHZ_LISTEN and so on, or
+    in the file of --config.
+    """
+    serving.run(state.settings(**flags))
+
+
+@click.command()
+@_url
+@with_state
+def status(state: State, /, *, url: str | None) -> int:
+    """Ask a running sidecar how current it is.
+
+    The exit code is 0 when it is ready, 1 when it isn't, 2 when it doesn't answer.
+    """
+    address = _address(state, url)
+    health = ask_health(address)
+    if state.as_json:
+        write_json({"address": str(address), "ready": health.ready, **health.body})
+        return 0 if health.ready else NOT_READY
+    word, style = ("ready", "bold green") if health.ready else ("not ready", "bold red")
+    console().print(word, style=style)
+    write_members({"address": str(address), **health.body})
+    return 0 if health.ready else NOT_READY
+
+
+@click.command()
+@_url
+@click.option("-v", "--verbose", is_flag=True, help="Say why not.")
+@with_state
+def healthcheck(state: State, /, *, url: str | None, verbose: bool) -> int:
+    """Exit 0 when the sidecar is ready, else 1.
+
+    For containers; it prints nothing.
+    """
+    try:
+        health = ask_health(_address(state, url))
+    except SidecarError as error:
+        if verbose:
+            click.echo(str(error), err=True)
+        return NOT_READY
+    if verbose:
+        write_members(health.body)
+    return 0 if health.ready else NOT_READY
+
+
+def _address(state: State, url: str | None) -> Address:
+    if url is None:
+        return state.settings_without_database().address
+    try:
+        return read_url(url)
+    except ValueError as error:
+        raise click.UsageError(f"--url `{url}` {error}") from error

@@ -1,0 +1,102 @@
+"""What the options that go with every command say.
+
+They may stand before the command or behind it; the later one counts.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeAlias
+
+import click
+
+from qeetid_authz_server.settings import PREFIX, Settings, load_settings
+
+_NO_DATABASE = "dbname=none"
+
+
+@dataclass(slots=True)
+class State:
+    """The options that go with every command.
+
+    Attributes:
+        database_url: the DSN given as a flag, above environment and file.
+        config: a file of settings.
+        as_json: whether programs read the output.
+    """
+
+    database_url: str | None = None
+    config: Path | None = None
+    as_json: bool = False
+
+    def settings(self, **flags: object) -> Settings:
+        """The settings, each flag that isn't None above environment and file.
+
+        Raises:
+            SettingsError: with every problem there is.
+        """
+        return load_settings(self.config, **{"database_url": self.database_url} | flags)
+
+    @property
+    def given_database_url(self) -> str | None:
+        """The DSN, if flag, environment or file give one.
+
+        Raises:
+            SettingsError: it is wrong, or another setting is.
+        """
+        in_environment = os.environ.get(f"{PREFIX}DATABASE_URL")
+        if self.database_url is None and self.config is None and not in_environment:
+            return None
+        return self.settings().database_url
+
+    def settings_without_database(self, **flags: object) -> Settings:
+        """The settings for a command that asks no database.
+
+        Raises:
+            SettingsError: with every problem there is.
+        """
+        return self.settings(database_url=_NO_DATABASE, **flags)
+
+
+P = ParamSpec("P")
+Command: TypeAlias = Callable[P, int | None]
+
+
+def with_state(command: Callable[Concatenate[State, P], int | None]) -> Command[P]:
+    """Give a command the options that go with every one, as a `State` in front."""
+    decorated: Command[P] = click.make_pass_decorator(State, ensure=True)(command)
+    for option in _OPTIONS:
+        decorated = option(decorated)
+    return decorated
+
+
+def _remember(context: click.Context, option: click.Parameter, value: Any) -> None:
+    if value not in (None, False):
+        setattr(context.ensure_object(State), str(option.name), value)
+
+
+_OPTIONS = (
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember,
+        help="Write JSON, for programs.",
+    ),
+    click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        expose_value=False,
+        callback=_remember,
+        help="A TOML file of settings.",
+    ),
+    click.option(
+        "--database-url",
+        metavar="DSN",
+        expose_value=False,
+        callback=_remember,
+        help="The Qeet ID database. [env: QEETID_AUTHZ_DATABASE_URL]",
+    ),
+)

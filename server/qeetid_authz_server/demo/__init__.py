@@ -1,0 +1,1 @@
+"""The demonstration: a database, a sidecar, a few questions and their answers."""

@@ -1,0 +1,30 @@
+"""What the demonstration asks, and what it must be told."""
+
+from typing import NamedTuple
+
+TENANT = "lumen-press"
+
+
+class Question(NamedTuple):
+    """May this user of `TENANT` do that?
+
+    Attributes:
+        user: the e-mail.
+        permission: the key.
+        allowed: the right answer.
+        shows: what the question is there for.
+    """
+
+    user: str
+    permission: str
+    allowed: bool
+    shows: str
+
+
+QUESTIONS = (
+    Question("mara@lumen.example", "billing:write", True, "a role of her own"),
+    Question("tomas@lumen.example", "billing:write", True, "a role of a group"),
+    Question("ines@lumen.example", "billing:write", False, "no role grants it"),
+    Question("viktor@lumen.example", "manuscripts:publish", False, "a suspended user"),
+    Question("sam@outside.example", "billing:write", False, "a role elsewhere only"),
+)

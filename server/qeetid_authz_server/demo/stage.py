@@ -1,0 +1,68 @@
+"""The scenery: a database with the demonstration's tenants and one API key."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+from qeetid_authz.document import decode_document
+from qeetid_authz.errors import AuthzError
+from qeetid_authz.postgres.connecting import connect, describe
+from qeetid_authz.postgres.documents import import_document
+from qeetid_authz.postgres.issuing import issue_api_key
+from qeetid_authz.postgres.lookup import DatabaseDirectory, is_empty
+from qeetid_authz.postgres.migrate import migrate
+from qeetid_authz_server.demo.questions import QUESTIONS, TENANT
+
+
+class DemoError(AuthzError):
+    """The demonstration can't run here, or went wrong."""
+
+    code = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A database that is ready for the sidecar.
+
+    Attributes:
+        database_url: where it is.
+        api_key: of the tenant that is asked about.
+        tenant_id: that tenant's id.
+        users: the ids of the users that are asked about, by e-mail.
+    """
+
+    database_url: str
+    api_key: str
+    tenant_id: str
+    users: dict[str, str]
+
+
+def require_empty(dsn: str) -> None:
+    """Return when a database holds nothing that the demonstration could mix with.
+
+    Raises:
+        DemoError: it isn't empty.
+        DatabaseError: it can't be told.
+    """
+    with connect(dsn) as connection:
+        if not is_empty(connection):
+            raise DemoError(
+                f"{describe(dsn)} isn't empty, and the demonstration leaves its tenants"
+                " behind; give an empty database, or none to have one made"
+            )
+
+
+def set_up(dsn: str) -> Stage:
+    """Make the tables, import the tenants, issue a key.
+
+    Raises:
+        DatabaseError: the database can't serve.
+    """
+    migrate(dsn, bootstrap=True)
+    text = (files("qeetid_authz_server.demo") / "demo.yaml").read_bytes()
+    with connect(dsn) as connection:
+        import_document(connection, decode_document(text, format="yaml"))
+        directory = DatabaseDirectory(connection)
+        (tenant_id,) = directory.tenants(TENANT)
+        api_key = issue_api_key(connection, tenant_id, "demonstration")
+        users = {each.user: directory.users(each.user)[0] for each in QUESTIONS}
+    return Stage(dsn, api_key, tenant_id, users)
