@@ -1,0 +1,37 @@
+"""The scenarios, found by name or tag."""
+
+from collections.abc import Iterable
+
+from bench import bench_apply, bench_can, bench_compile, bench_explain, bench_load
+from bench.cases import Scenario
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        bench_can.SCENARIO,
+        bench_explain.SCENARIO,
+        bench_compile.SCENARIO,
+        bench_apply.SCENARIO,
+        bench_load.SCENARIO,
+    )
+}
+
+
+def find(wanted: Iterable[str]) -> list[Scenario]:
+    """The scenarios of some names or tags; all of them when none is given.
+
+    Raises:
+        ValueError: there is no such name or tag.
+    """
+    names = set(wanted)
+    tags = {tag for scenario in SCENARIOS.values() for tag in scenario.tags}
+    unknown = sorted(names - SCENARIOS.keys() - tags)
+    if unknown:
+        raise ValueError(
+            f"no scenario or tag `{unknown[0]}`; `python -m bench --list` shows them"
+        )
+    return [
+        scenario
+        for scenario in SCENARIOS.values()
+        if not names or scenario.name in names or names & scenario.tags
+    ]
