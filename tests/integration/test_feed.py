@@ -203,7 +203,7 @@ def test_every_write_is_seen(
     before = described(authz)
     with filled.transaction():
         for statement in statements:
-            filled.execute(statement, PARAMETERS)  # type: ignore[call-overload]
+            filled.execute(statement, PARAMETERS)
 
     assert_follows(authz, filled)
     if "rewrite" not in statements[0] and "ALTER" not in statements[0]:
@@ -234,7 +234,7 @@ def test_noise_leaves_no_log_row(filled: Connection, statement: str) -> None:
     logged = "SELECT count(*) FROM qeetid_authz.change_log"
     before = filled.execute(logged).fetchone()
 
-    changed = filled.execute(statement).rowcount  # type: ignore[call-overload]
+    changed = filled.execute(statement).rowcount
 
     assert changed > 0
     assert before == filled.execute(logged).fetchone()
@@ -355,7 +355,7 @@ def test_a_disarmed_feed_fails_closed_and_heals(
     with Authorizer.open(database) as authz:
         assert authz.can(ann, "billing:write")
 
-        filled.execute(damage)  # type: ignore[call-overload]
+        filled.execute(damage)
         eventually(lambda: not authz.can(ann, "billing:write"))
 
         assert authz.check(ann, "billing:write").reason == "stale"

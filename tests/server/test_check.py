@@ -101,7 +101,9 @@ def test_headers_of_a_decision(strict: str) -> None:
     assert {k: headers.pop(k) for k in SECURITY_HEADERS} == SECURITY_HEADERS
     assert headers.pop("Content-Type") == "application/json"
     assert headers.pop("Content-Length") == str(len(reply.body))
-    assert re.fullmatch(r"\w+@\d+:\d+(:[0-9a-f]{12})?", headers.pop("X-Qeetid-Revision"))
+    assert re.fullmatch(
+        r"\w+@\d+:\d+(:[0-9a-f]{12})?", headers.pop("X-Qeetid-Revision")
+    )
     assert re.fullmatch(r"\d+\.\d{3}", headers.pop("X-Qeetid-Age"))
     assert re.fullmatch(r"[\w-]{10}-\d{6}", headers.pop("X-Request-Id"))
     assert headers.pop("Date")

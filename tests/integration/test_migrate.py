@@ -1,0 +1,527 @@
+"""Migrations on every Postgres at hand: all or nothing, and out without a trace."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from qeetid_authz.errors import (
+    AuthzError,
+    DatabaseError,
+    MigrationBusyError,
+    NotMigratedError,
+    SchemaError,
+)
+from qeetid_authz.postgres import migrate as migrations
+from qeetid_authz.postgres.embedded import Cluster, Server
+from qeetid_authz.postgres.migrate import Status, migrate, remove, status
+from tests.fixtures.postgres import new_database
+from tests.integration.servers import (
+    BINARIES,
+    ROLES,
+    qeet_id_database,
+    rows,
+    run,
+    version_of,
+    without_roles,
+)
+
+TABLES = (
+    '"user".users',
+    "auth.api_keys",
+    "rbac.group_roles",
+    "rbac.permissions",
+    "rbac.role_permissions",
+    "rbac.roles",
+    "rbac.user_roles",
+    "tenant.group_members",
+    "tenant.groups",
+    "tenant.tenants",
+)
+READY = Status(version=1, latest=1, disarmed=(), differences=())
+
+# Rights by what they allow: a list of the default rights says the same as none.
+CATALOGUE = {
+    "roles": "SELECT rolname, rolsuper, rolcreaterole, rolcanlogin FROM pg_roles",
+    "members": "SELECT roleid::regrole::text, member::regrole::text FROM pg_auth_members",
+    "schemas": """
+        SELECT nspname, nspowner::regrole::text, grantee::regrole::text, privilege_type
+        FROM pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner)))""",
+    "relations": """
+        SELECT pg_class.oid, relname, relfilenode, relowner::regrole::text, reloptions,
+            grantee::regrole::text, privilege_type
+        FROM pg_class, aclexplode(coalesce(relacl, acldefault('r', relowner)))""",
+    "functions": """
+        SELECT pg_proc.oid, proname, proowner::regrole::text, grantee::regrole::text,
+            privilege_type
+        FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner)))""",
+    "columns": "SELECT attrelid, attname, atttypid, attacl::text FROM pg_attribute",
+    "triggers": "SELECT oid, tgrelid, tgname, tgenabled FROM pg_trigger",
+    "constraints": "SELECT oid, conname FROM pg_constraint",
+    "types": "SELECT oid, typname FROM pg_type",
+    "defaults": "SELECT defaclrole::regrole::text, defaclacl::text FROM pg_default_acl",
+    "extensions": "SELECT extname FROM pg_extension",
+    "databases": "SELECT datname, datacl::text FROM pg_database",
+    "settings": "SELECT setdatabase, setrole, setconfig::text FROM pg_db_role_setting",
+}
+
+
+@pytest.fixture(scope="module", params=BINARIES, ids=version_of)
+def running(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A server of this module's own."""
+    with Cluster(binaries=request.param) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def server(running: Cluster) -> Iterator[Server]:
+    """A server on which nothing was ever migrated."""
+    with without_roles(running) as untouched:
+        yield untouched
+
+
+@pytest.fixture
+def empty(server: Server) -> Iterator[str]:
+    """The DSN of an empty database."""
+    with new_database(server) as name:
+        yield server.dsn(name)
+
+
+@pytest.fixture
+def dsn(server: Server) -> Iterator[str]:
+    """The DSN of a Qeet ID database that isn't migrated."""
+    with qeet_id_database(server) as made:
+        yield made
+
+
+def fingerprint(dsn: str) -> dict[str, set[tuple[Any, ...]]]:
+    """All that the catalogues say of a database and of its server's roles."""
+    return {
+        what: {tuple(map(str, row)) for row in rows(dsn, query)}
+        for what, query in CATALOGUE.items()
+    }
+
+
+def versions(dsn: str) -> dict[str, set[tuple[Any, ...]]]:
+    """Every version of every row that a migration might write."""
+    tables = ("pg_trigger", "pg_proc", "pg_class", "pg_namespace", "pg_authid")
+    found = {t: set(rows(dsn, f"SELECT oid, xmin::text FROM {t}")) for t in tables}
+    meta = rows(dsn, "SELECT version, xmin::text FROM qeetid_authz.meta")
+    return found | {"meta": set(meta)}
+
+
+def attempt(dsn: str, barrier: Barrier) -> Status | AuthzError:
+    """A migration that starts when all do, and what came of it."""
+    barrier.wait()
+    try:
+        return migrate(dsn)
+    except AuthzError as error:
+        return error
+
+
+def test_an_empty_database_is_refused(empty: str) -> None:
+    """Without `bootstrap`, each table that isn't there is named."""
+    before = fingerprint(empty)
+
+    with pytest.raises(SchemaError) as caught:
+        migrate(empty)
+
+    assert caught.value.problems == tuple(f"table {t} is missing" for t in TABLES)
+    assert before == fingerprint(empty)
+
+
+def test_an_empty_database_is_bootstrapped(empty: str) -> None:
+    """With `bootstrap` it gets Qeet ID's tables and our schema."""
+    assert migrate(empty, bootstrap=True) == READY
+    assert status(empty) == READY
+    assert READY.is_ready
+
+
+def test_a_qeet_id_database_is_migrated(dsn: str) -> None:
+    """Its tables stay as they are, and every change to them is logged from then on."""
+    assert migrate(dsn, bootstrap=True) == READY
+
+    run(dsn, "INSERT INTO rbac.permissions (key) VALUES ('billing:write')")
+    logged = rows(dsn, "SELECT entity FROM qeetid_authz.change_log")
+    assert logged == [("permission",)]
+
+
+def test_extra_tables_and_columns_are_fine(dsn: str) -> None:
+    """What we don't read may be there, and stays."""
+    run(
+        dsn,
+        "CREATE TABLE auth.sessions (id uuid PRIMARY KEY)",
+        "ALTER TABLE rbac.roles ADD color text, ADD rank integer",
+        "CREATE SCHEMA audit",
+    )
+
+    assert migrate(dsn) == READY
+    assert rows(dsn, "SELECT color, rank FROM rbac.roles") == []
+
+
+def test_every_difference_is_named_at_once(dsn: str) -> None:
+    """Missing tables, missing columns and other types come in one error."""
+    run(
+        dsn,
+        "DROP TABLE rbac.group_roles",
+        "ALTER TABLE rbac.roles DROP tenant_id",
+        "ALTER TABLE rbac.permissions ALTER key TYPE varchar(64)",
+        "ALTER TABLE auth.api_keys DROP scopes, ADD scopes jsonb",
+    )
+    before = fingerprint(dsn)
+
+    with pytest.raises(SchemaError) as caught:
+        migrate(dsn, bootstrap=True)
+
+    assert caught.value.problems == (
+        "table rbac.group_roles is missing",
+        "column auth.api_keys.scopes is jsonb, not text[]",
+        "column rbac.permissions.key is character varying(64), not text",
+        "column rbac.roles.tenant_id is missing",
+    )
+    assert status(dsn).differences == caught.value.problems
+    assert before == fingerprint(dsn)
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        "CREATE VIEW rbac.group_roles AS SELECT * FROM kept",
+        "CREATE TABLE rbac.group_roles (LIKE kept) PARTITION BY LIST (tenant_id)",
+    ],
+    ids=["view", "partitioned"],
+)
+def test_a_table_of_another_kind_is_refused(dsn: str, instead: str) -> None:
+    """Where changes could go unseen, nothing is installed."""
+    run(
+        dsn,
+        "ALTER TABLE rbac.group_roles SET SCHEMA public",
+        "ALTER TABLE group_roles RENAME TO kept",
+        instead,
+    )
+
+    with pytest.raises(SchemaError, match=r"rbac\.group_roles is no ordinary table"):
+        migrate(dsn)
+
+
+def test_migrating_again_changes_nothing(dsn: str) -> None:
+    """No row of the catalogues is written a second time."""
+    migrate(dsn)
+    before = versions(dsn)
+
+    assert migrate(dsn, bootstrap=True) == READY
+    assert before == versions(dsn)
+
+
+REMAKE = (
+    "ALTER TABLE rbac.user_roles RENAME TO old_user_roles",
+    "CREATE TABLE rbac.user_roles (LIKE rbac.old_user_roles INCLUDING ALL)",
+)
+BOTH = ("rbac.user_roles qeetid_authz_rows", "rbac.user_roles qeetid_authz_updates")
+
+
+@pytest.mark.parametrize(
+    ("damage", "disarmed"),
+    [
+        (["DROP TRIGGER qeetid_authz_rows ON rbac.user_roles"], BOTH[:1]),
+        (["ALTER TABLE rbac.user_roles DISABLE TRIGGER ALL"], BOTH),
+        (
+            ["ALTER TABLE rbac.user_roles ENABLE TRIGGER qeetid_authz_updates"],
+            BOTH[1:],
+        ),
+        (
+            ["ALTER TABLE rbac.user_roles ENABLE REPLICA TRIGGER qeetid_authz_rows"],
+            BOTH[:1],
+        ),
+        (REMAKE, BOTH),
+    ],
+    ids=["dropped", "disabled", "not always", "for replicas", "table made anew"],
+)
+def test_migrating_again_repairs(
+    dsn: str, damage: list[str], disarmed: tuple[str, ...]
+) -> None:
+    """A trigger that was dropped or disabled is named, and put in place again."""
+    migrate(dsn)
+    run(dsn, *damage)
+    assert status(dsn) == Status(1, 1, disarmed, ())
+    assert not status(dsn).is_ready
+
+    assert migrate(dsn) == READY
+
+    run(
+        dsn,
+        "SET session_replication_role = replica",
+        "INSERT INTO rbac.user_roles"
+        " VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid())",
+        "UPDATE rbac.user_roles SET user_id = gen_random_uuid()",
+    )
+    logged = rows(dsn, "SELECT entity FROM qeetid_authz.change_log")
+    assert logged == [("user_role",)] * 3
+    readable = "has_table_privilege('qeetid_authz_reader', 'rbac.user_roles', 'SELECT')"
+    assert rows(dsn, f"SELECT {readable}") == [(True,)]
+
+
+def test_status_of_each_state(server: Server, empty: str, dsn: str) -> None:
+    """What is installed is told, whatever the database is, and nothing is changed."""
+    bare = status(empty)
+    assert (bare.version, bare.disarmed, bare.is_ready) == (None, (), False)
+    assert len(bare.differences) == len(TABLES)
+    assert status(dsn) == Status(None, 1, (), ())
+
+    migrate(dsn)
+    run(dsn, "ALTER TABLE rbac.roles ALTER name TYPE varchar")
+    drifted = status(dsn)
+    assert drifted.version == 1
+    assert drifted.differences == (
+        "column rbac.roles.name is character varying, not text",
+    )
+
+    run(
+        dsn,
+        "ALTER TABLE rbac.roles ALTER name TYPE text",
+        "UPDATE qeetid_authz.meta SET version = 2",
+    )
+    assert status(dsn) == Status(2, 1, (), ())
+    assert not status(dsn).is_ready
+
+
+def test_a_table_lost_after_migrating_is_told(dsn: str) -> None:
+    """A table that is gone counts as missing, not as something to repair."""
+    migrate(dsn)
+    run(dsn, "DROP TABLE rbac.user_roles")
+
+    assert status(dsn) == Status(1, 1, BOTH, ("table rbac.user_roles is missing",))
+    with pytest.raises(SchemaError, match=r"rbac\.user_roles"):
+        migrate(dsn)
+
+
+def test_a_later_version_is_refused(dsn: str) -> None:
+    """A schema that a later release installed is left alone."""
+    migrate(dsn)
+    run(dsn, "UPDATE qeetid_authz.meta SET version = 2")
+    before = versions(dsn)
+
+    with pytest.raises(DatabaseError, match=r"version 2.*upgrade qeetid-authz"):
+        migrate(dsn)
+
+    assert before == versions(dsn)
+
+
+def test_a_foreign_schema_of_our_name_is_left_alone(dsn: str) -> None:
+    """Somebody else's schema `qeetid_authz` stops a migration, and stays."""
+    run(dsn, "CREATE SCHEMA qeetid_authz CREATE TABLE theirs ()")
+    before = fingerprint(dsn)
+
+    with pytest.raises(DatabaseError, match="qeetid_authz"):
+        migrate(dsn)
+    with pytest.raises(NotMigratedError):
+        remove(dsn)
+
+    assert before == fingerprint(dsn)
+
+
+@pytest.mark.parametrize("action", [migrate, remove])
+def test_a_second_migration_is_refused(action: Any, dsn: str) -> None:
+    """While one runs, another gives up at once; afterwards it goes through."""
+    migrate(dsn)
+    with psycopg.connect(dsn) as other:
+        other.execute(migrations._SQL["try_lock"])
+        with pytest.raises(MigrationBusyError, match="another migration"):
+            action(dsn)
+
+    action(dsn)
+
+
+def test_two_migrations_at_once(dsn: str) -> None:
+    """One of them installs all; the other does nothing or is told to come again."""
+    barrier = Barrier(2)
+    with ThreadPoolExecutor(2) as threads:
+        done = list(threads.map(attempt, [dsn] * 2, [barrier] * 2))
+
+    assert READY in done
+    assert all(d == READY or isinstance(d, MigrationBusyError) for d in done)
+    assert migrate(dsn) == READY
+
+
+def test_two_databases_migrated_at_once(server: Server) -> None:
+    """They share the roles that neither has found, and both are ready."""
+    barrier = Barrier(2)
+    with qeet_id_database(server) as one, qeet_id_database(server) as two:
+        with ThreadPoolExecutor(2) as threads:
+            done = list(threads.map(attempt, [one, two], [barrier] * 2))
+
+        assert done == [READY, READY]
+
+
+def test_a_table_that_stays_locked(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A migration gives up behind a long writer, and nothing is left of it."""
+    impatient = "SET LOCAL lock_timeout = '50ms'"
+    monkeypatch.setitem(migrations._SQL, "limit_lock", impatient)
+    before = fingerprint(dsn)
+    with psycopg.connect(dsn) as writer:
+        writer.execute("DELETE FROM rbac.user_roles")
+        with pytest.raises(MigrationBusyError, match="a table stays locked"):
+            migrate(dsn)
+        assert before == fingerprint(dsn)
+
+    assert migrate(dsn) == READY
+
+
+def test_a_long_reader_is_no_hindrance(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup that reads all tables holds no migration up."""
+    impatient = "SET LOCAL lock_timeout = '50ms'"
+    monkeypatch.setitem(migrations._SQL, "limit_lock", impatient)
+    with psycopg.connect(dsn) as reader:
+        for table in TABLES:
+            reader.execute(f"SELECT FROM {table}")  # type: ignore[call-overload]
+
+        assert migrate(dsn) == READY
+
+
+def test_a_failure_midway_leaves_nothing(dsn: str, server: Server) -> None:
+    """When the last table turns out to be another's, all that was made is undone."""
+    run(
+        dsn,
+        "CREATE ROLE halfway LOGIN CREATEROLE PASSWORD 'x'",
+        "GRANT pg_monitor TO halfway WITH ADMIN OPTION",
+        "GRANT USAGE ON SCHEMA auth TO halfway",
+        "ALTER SCHEMA rbac OWNER TO halfway",
+        "ALTER SCHEMA tenant OWNER TO halfway",
+        'ALTER SCHEMA "user" OWNER TO halfway',
+        *(f"ALTER TABLE {t} OWNER TO halfway" for t in TABLES if t != "auth.api_keys"),
+    )
+    database = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+    run(dsn, f"GRANT CREATE ON DATABASE {database} TO halfway")
+    before = fingerprint(dsn)
+    try:
+        with pytest.raises(DatabaseError, match="api_keys") as caught:
+            migrate(make_conninfo(dsn, user="halfway", password="x"))
+
+        assert "a right is missing" in str(caught.value)
+        assert before == fingerprint(dsn)
+    finally:
+        run(
+            dsn,
+            f"REASSIGN OWNED BY halfway TO {rows(dsn, 'SELECT user')[0][0]}",
+            "DROP OWNED BY halfway",
+            "DROP ROLE halfway",
+        )
+
+
+def test_bootstrap_is_part_of_the_whole(empty: str) -> None:
+    """If our schema can't be installed, Qeet ID's tables aren't left behind either."""
+    run(empty, "CREATE SCHEMA qeetid_authz")
+    before = fingerprint(empty)
+
+    with pytest.raises(DatabaseError):
+        migrate(empty, bootstrap=True)
+
+    assert before == fingerprint(empty)
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        ["DROP TABLE auth.api_keys"],
+        ["DROP SCHEMA rbac CASCADE", "DROP SCHEMA tenant CASCADE"],
+        [
+            "DROP SCHEMA rbac CASCADE",
+            "DROP SCHEMA tenant CASCADE",
+            'DROP SCHEMA "user" CASCADE',
+            "DROP TABLE auth.api_keys",
+        ],
+    ],
+    ids=["a table is missing", "two schemas are missing", "an empty schema is there"],
+)
+def test_bootstrap_adds_nothing_to_half_a_schema(dsn: str, present: list[str]) -> None:
+    """Where some of Qeet ID is there, what is missing is named and not made."""
+    run(dsn, *present)
+    before = fingerprint(dsn)
+
+    with pytest.raises(SchemaError, match=r"auth\.api_keys|rbac\.roles"):
+        migrate(dsn, bootstrap=True)
+
+    assert before == fingerprint(dsn)
+
+
+@pytest.mark.parametrize("hardened", [False, True])
+def test_removing_leaves_no_trace(dsn: str, hardened: bool) -> None:
+    """The catalogues say the same as before the migration, roles and rights included."""
+    if hardened:
+        run(dsn, "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    before = fingerprint(dsn)
+    migrate(dsn)
+    run(dsn, "INSERT INTO rbac.permissions (key) VALUES ('billing:write')")
+    assert rows(dsn, "SELECT qeetid_authz.incarnation() IS NOT NULL") == [(True,)]
+
+    remove(dsn)
+
+    assert before == fingerprint(dsn)
+    assert status(dsn) == Status(None, 1, (), ())
+    assert migrate(dsn) == READY
+
+
+def test_removing_after_damage(dsn: str) -> None:
+    """What is already gone hinders nothing."""
+    migrate(dsn)
+    run(
+        dsn,
+        "DROP TRIGGER qeetid_authz_rows ON rbac.roles",
+        "DROP SCHEMA auth CASCADE",
+        "DROP TABLE rbac.user_roles",
+    )
+
+    remove(dsn)
+
+    assert not rows(dsn, "SELECT FROM pg_trigger WHERE tgname ~ '^qeetid_authz'")
+    assert not rows(dsn, "SELECT FROM pg_roles WHERE rolname ~ '^qeetid_authz'")
+
+
+@pytest.mark.parametrize("hardened", [False, True])
+def test_removing_keeps_the_roles_of_another_database(
+    server: Server, dsn: str, hardened: bool
+) -> None:
+    """The other database stays ready, with what was granted on it; then all goes."""
+    with qeet_id_database(server) as other:
+        name = psycopg.conninfo.conninfo_to_dict(other)["dbname"]
+        if hardened:
+            kept = "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC"
+            run(dsn, kept)
+            run(other, kept)
+        before = fingerprint(dsn)
+        migrate(dsn)
+        migrate(other)
+        run(other, f"GRANT CONNECT ON DATABASE {name} TO qeetid_authz_reader")
+
+        remove(dsn)
+
+        for role in ROLES:
+            assert rows(dsn, f"SELECT FROM pg_roles WHERE rolname = '{role}'")
+        after = fingerprint(dsn)
+        unchanged = set(CATALOGUE) - {"roles", "members", "databases"}
+        assert {w: before[w] for w in unchanged} == {w: after[w] for w in unchanged}
+        assert status(other) == READY
+        connects = "has_database_privilege('qeetid_authz_reader', '{}', 'CONNECT')"
+        run(other, f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+        assert rows(other, "SELECT " + connects.format(name)) == [(True,)]
+
+        remove(other)
+
+        assert not rows(dsn, "SELECT FROM pg_roles WHERE rolname ~ '^qeetid_authz'")
+
+
+def test_removing_what_isnt_there(empty: str, dsn: str) -> None:
+    """A database without our schema is told so, the second time too."""
+    with pytest.raises(NotMigratedError, match="isn't in this database"):
+        remove(empty)
+
+    migrate(dsn)
+    remove(dsn)
+    with pytest.raises(NotMigratedError, match="isn't in this database"):
+        remove(dsn)

@@ -1,0 +1,56 @@
+-- The semantics as SQL statements of the tests' own, straight over the tables.
+
+-- name: mirror
+-- Every grant that Qeet ID's check counts (facts, section 2): tenant, user, key.
+SELECT ur.tenant_id, ur.user_id, p.key
+FROM rbac.user_roles ur
+JOIN rbac.role_permissions rp USING (role_id)
+JOIN rbac.permissions p ON p.id = rp.permission_id
+UNION
+SELECT gm.tenant_id, gm.user_id, p.key
+FROM tenant.group_members gm
+JOIN rbac.group_roles gr ON gr.group_id = gm.group_id AND gr.tenant_id = gm.tenant_id
+JOIN rbac.role_permissions rp USING (role_id)
+JOIN rbac.permissions p ON p.id = rp.permission_id;
+
+-- name: strict
+-- The same among active tenants, users who may act, and roles and groups at home.
+WITH acting AS (
+    SELECT id FROM "user".users
+    WHERE status IN ('active', 'invited') AND deleted_at IS NULL
+), open AS (
+    SELECT id FROM tenant.tenants WHERE status = 'active' AND deleted_at IS NULL
+), granting AS (
+    SELECT r.id AS role_id, r.tenant_id, p.key
+    FROM rbac.roles r
+    JOIN rbac.role_permissions rp ON rp.role_id = r.id
+    JOIN rbac.permissions p ON p.id = rp.permission_id
+)
+SELECT ur.tenant_id, ur.user_id, key
+FROM rbac.user_roles ur
+JOIN granting USING (role_id, tenant_id)
+WHERE ur.tenant_id IN (SELECT id FROM open) AND ur.user_id IN (SELECT id FROM acting)
+UNION
+SELECT gm.tenant_id, gm.user_id, key
+FROM tenant.group_members gm
+JOIN tenant.groups g ON g.id = gm.group_id AND g.tenant_id = gm.tenant_id
+JOIN rbac.group_roles gr ON gr.group_id = g.id AND gr.tenant_id = g.tenant_id
+JOIN granting USING (role_id)
+WHERE granting.tenant_id = gm.tenant_id
+    AND gm.tenant_id IN (SELECT id FROM open) AND gm.user_id IN (SELECT id FROM acting);
+
+-- name: mirror_explained
+-- Qeet ID's explain, whose group arm also joins the group's tenant (fact 0.2).
+SELECT ur.tenant_id, ur.user_id, p.key, r.name, NULL AS group_name
+FROM rbac.user_roles ur
+JOIN rbac.roles r ON r.id = ur.role_id
+JOIN rbac.role_permissions rp ON rp.role_id = r.id
+JOIN rbac.permissions p ON p.id = rp.permission_id
+UNION ALL
+SELECT gm.tenant_id, gm.user_id, p.key, r.name, g.name
+FROM tenant.group_members gm
+JOIN tenant.groups g ON g.id = gm.group_id AND g.tenant_id = gm.tenant_id
+JOIN rbac.group_roles gr ON gr.group_id = gm.group_id AND gr.tenant_id = gm.tenant_id
+JOIN rbac.roles r ON r.id = gr.role_id
+JOIN rbac.role_permissions rp ON rp.role_id = r.id
+JOIN rbac.permissions p ON p.id = rp.permission_id;

@@ -1,0 +1,355 @@
+"""The engine as an application meets it, over a document."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import qeetid_authz
+from qeetid_authz import (
+    DocumentError,
+    Engine,
+    NotOpenError,
+    PermissionDeniedError,
+    Principal,
+    Reason,
+)
+from qeetid_authz.ids import format_id
+from qeetid_authz.model import Changes, Owned
+from qeetid_authz.permissions import Vocabulary, mask_of, positions
+from qeetid_authz.revision import DOCUMENT_REVISION, Revision
+from tests.tables import Tables, named
+
+ACME = "7a0d5c1e-4a57-4d0c-9b0e-5a8f3f5c0001"
+ANN, BOB, EVE = (f"7a0d5c1e-4a57-4d0c-9b0e-5a8f3f5c001{n}" for n in range(3))
+DOCUMENT = {
+    "users": [
+        {"email": "ann@x.test", "id": ANN},
+        {"email": "bob@x.test", "id": BOB},
+        {"email": "eve@x.test", "id": EVE, "status": "suspended"},
+    ],
+    "tenants": [
+        {
+            "slug": "acme",
+            "id": ACME,
+            "roles": [
+                {"name": "biller", "permissions": ["billing:read", "billing:write"]},
+                {"name": "reader", "permissions": ["billing:read"]},
+            ],
+            "groups": [
+                {"name": "staff", "roles": ["reader"], "members": ["bob@x.test"]}
+            ],
+            "assignments": [
+                {"user": "ann@x.test", "roles": ["biller"]},
+                {"user": "eve@x.test", "roles": ["biller"]},
+            ],
+        }
+    ],
+}
+
+
+@pytest.fixture
+def engine() -> Engine:
+    """An engine over the document."""
+    return Engine.from_facts(DOCUMENT)
+
+
+def user(id_: str) -> Principal:
+    return Principal.user(id_, ACME)
+
+
+def test_direct_and_group_grants(engine: Engine) -> None:
+    """A role held directly and one held through a group both grant."""
+    assert engine.can(user(ANN), "billing:write")
+    assert engine.can(user(BOB), "billing:read")
+    assert not engine.can(user(BOB), "billing:write")
+
+
+def test_a_decision_says_why_and_when(engine: Engine) -> None:
+    """A decision is true when allowed, and carries reason, revision and age."""
+    decision = engine.check(user(EVE), "billing:write")
+
+    assert not decision
+    assert Reason.USER_INACTIVE is decision.reason
+    assert DOCUMENT_REVISION == decision.revision
+    assert 0.0 == decision.age
+
+
+def test_an_explanation_reads_like_qeet_ids(engine: Engine) -> None:
+    """Paths have the members of Qeet ID's explain, a denial what is missing."""
+    (path,) = engine.explain(user(BOB), "billing:read").paths
+    denied = engine.explain(user(BOB), "billing:write")
+
+    assert ("role:reader", "group:staff") == (path.granted_by, path.via)
+    assert (
+        "no role grants this permission for this user in this tenant" == denied.sentence
+    )
+    assert ["biller"] == [role.role for role in denied.missing]
+
+
+def test_require_raises_with_the_decision(engine: Engine) -> None:
+    """`require` returns when allowed and raises the denial otherwise."""
+    engine.require(user(ANN), "billing:write")
+    with pytest.raises(PermissionDeniedError, match="billing:write") as caught:
+        engine.require(user(BOB), "billing:write")
+
+    assert Reason.NO_GRANT is caught.value.decision.reason
+
+
+def test_who_can_is_complete_and_ordered(engine: Engine) -> None:
+    """Everybody who holds the permission is listed, by id, and nobody else."""
+    assert [ANN, BOB] == list(engine.who_can(ACME, "billing:read"))
+    assert [] == list(engine.who_can(EVE, "billing:read"))
+
+
+def test_effective_permissions_are_sorted(engine: Engine) -> None:
+    """All keys of a user, sorted; none for one who may not act."""
+    assert ["billing:read", "billing:write"] == engine.effective_permissions(user(ANN))
+    assert [] == engine.effective_permissions(user(EVE))
+
+
+@pytest.mark.parametrize(
+    ("principal", "permission"),
+    [
+        ("ann", "billing:read"),
+        (None, "billing:read"),
+        ({"id": ANN}, "billing:read"),
+        (Principal.user(ANN, ACME), None),
+        (Principal.user(ANN, ACME), b"billing:read"),
+        (Principal.user(ANN, ACME), ["billing:read"]),
+        (Principal.user(ANN, ACME), 7),
+    ],
+)
+def test_arguments_of_another_type_are_refused(
+    engine: Engine, principal: Any, permission: Any
+) -> None:
+    """What is no principal or no string raises a TypeError, asked before or not."""
+    engine.can(user(ANN), "billing:read")
+    for ask in (engine.can, engine.check, engine.explain, engine.require):
+        with pytest.raises(TypeError, match="principal|string"):
+            ask(principal, permission)
+    with pytest.raises(TypeError, match="principal|string"):
+        engine.check_many([(principal, permission)])
+
+
+def test_unknown_ids_are_denied(engine: Engine) -> None:
+    """Nobody, nowhere and nothing are denials, not errors."""
+    stranger = "00000000-0000-0000-0000-000000000000"
+
+    assert not engine.can(Principal.user(stranger, ACME), "billing:read")
+    assert not engine.can(Principal.user(ANN, stranger), "billing:read")
+    assert not engine.can(user(ANN), "no:such")
+    assert not engine.can(user(ANN), "")
+
+
+@pytest.mark.parametrize(
+    ("user_id", "tenant_id", "error"),
+    [
+        ("x", ACME, ValueError),
+        (ANN, "", ValueError),
+        (ANN.encode(), ACME, TypeError),
+        (ANN, None, TypeError),
+        (ANN[:-1], ACME, ValueError),
+        ("z" * 32, ACME, ValueError),
+    ],
+)
+def test_a_principal_needs_ids(
+    user_id: Any, tenant_id: Any, error: type[Exception]
+) -> None:
+    """A principal can't be made of what is no UUID."""
+    with pytest.raises(error, match="id|UUID"):
+        Principal.user(user_id, tenant_id)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        ANN.upper(),
+        ANN.replace("-", ""),
+        f"urn:uuid:{ANN}",
+        f"URN:UUID:{ANN}",
+        "{" + ANN + "}",
+        f"x{ANN}y",
+        f"usr_{ANN}",
+    ],
+)
+def test_ids_have_several_spellings(spelling: str) -> None:
+    """A principal of any spelling is the same principal, canonical inside."""
+    assert user(ANN) == Principal.user(spelling, ACME)
+    assert ANN == Principal.user(spelling, ACME).id
+    assert hash(user(ANN)) == hash(Principal.user(spelling, ACME))
+
+
+def test_a_document_that_is_none_is_refused() -> None:
+    """Facts that break a rule make no engine."""
+    with pytest.raises(DocumentError, match="tenants"):
+        Engine.from_facts({"tenants": [{"name": "no slug"}]})
+    with pytest.raises(ValueError, match="loose"):
+        Engine.from_facts(DOCUMENT, semantics="loose")
+
+
+def test_a_closed_engine_answers_nothing(engine: Engine) -> None:
+    """After closing, every question says so."""
+    with engine:
+        assert engine.can(user(ANN), "billing:read")
+    engine.close()
+
+    for ask in (engine.can, engine.check, engine.explain, engine.require):
+        with pytest.raises(NotOpenError, match="closed"):
+            ask(user(ANN), "billing:read")
+    with pytest.raises(NotOpenError):
+        engine.effective_permissions(user(ANN))
+    with pytest.raises(NotOpenError):
+        engine.who_can(ACME, "billing:read")
+    with pytest.raises(NotOpenError):
+        engine.can_many(user(ANN).tenant, [])
+
+
+@pytest.fixture
+def configured(engine: Engine) -> Iterator[Engine]:
+    """The module's functions ask this engine."""
+    qeetid_authz.configure(engine)
+    yield engine
+    qeetid_authz.configure(None)
+
+
+def test_module_functions_ask_the_configured_engine(configured: Engine) -> None:
+    """After `configure`, the functions of the package answer like the engine."""
+    assert qeetid_authz.can(user(ANN), "billing:write")
+    assert qeetid_authz.check(user(ANN), "billing:write")
+    assert qeetid_authz.explain(user(ANN), "billing:write")
+    qeetid_authz.require(user(ANN), "billing:write")
+
+
+def test_module_functions_need_configuring() -> None:
+    """Without `configure` they say what to call."""
+    with pytest.raises(NotOpenError, match="configure"):
+        qeetid_authz.can(user(ANN), "billing:write")
+
+
+def test_the_package_has_no_other_names() -> None:
+    """A misspelt name of the package is an AttributeError, not a surprise."""
+    with pytest.raises(AttributeError, match="Authoriser"):
+        _ = qeetid_authz.Authoriser
+
+
+def test_a_stale_engine_denies_everything() -> None:
+    """An engine past its bound denies, by its clock, before anybody tells it to."""
+    now = [0.0]
+    engine = Engine(clock=lambda: now[0], max_staleness=5.0)
+    tables = Tables(tenants={named("tenant", 1): "active"})
+    engine.publish(tables.snapshot(), 0.0)
+    who = Principal.of(user(ANN).kind, named("user", 1), named("tenant", 1))
+
+    assert engine.check(who, "x").reason == "unknown_user"
+    now[0] = 5.1
+    assert engine.check(who, "x").reason == "stale"
+    assert engine.can_many(who.tenant, [(who.subject, "x")])[0] == [False]
+    assert engine.expire(only_if_old=True)
+    engine.publish(Revision("life", 1, 1), 5.1)
+    assert engine.check(who, "x").reason == "unknown_user"
+    assert not engine.expire(only_if_old=True)
+
+
+def test_readers_never_see_half_a_change() -> None:
+    """While a user moves between two roles that both grant, nobody sees it denied."""
+    tenant, who = named("tenant", 1), named("user", 1)
+    left, right, key = named("role", 1), named("role", 2), named("permission", 1)
+    tables = Tables(
+        permissions={key: "a:b"},
+        roles={left: Owned(tenant, "left"), right: Owned(tenant, "right")},
+        tenants={tenant: "active"},
+        users={who: "active"},
+        role_permissions={(left, key)},
+        user_roles={(tenant, who, left)},
+    )
+    engine = Engine()
+    engine.publish(tables.snapshot(), 0.0)
+    principal = Principal.of(user(ANN).kind, who, tenant)
+    stop = threading.Event()
+    denied: list[object] = []
+
+    def ask() -> None:
+        while not stop.is_set():
+            batch = engine.check_many([(principal, "a:b")] * 3)
+            single = engine.can(principal, "a:b")
+            explained = engine.explain(principal, "a:b")
+            if not single or not explained or not all(batch):
+                denied.append((single, explained, batch))
+            if len({decision.revision for decision in batch}) != 1:
+                denied.append(batch)
+
+    readers = [threading.Thread(target=ask) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for turn in range(2000):
+        former, latter = (left, right) if turn % 2 == 0 else (right, left)
+        engine.publish(
+            Changes(
+                Revision("life", turn, turn),
+                role_permissions={(former, key): False, (latter, key): True},
+                user_roles={(tenant, who, former): False, (tenant, who, latter): True},
+            ),
+            0.0,
+        )
+    stop.set()
+    for reader in readers:
+        reader.join()
+
+    assert [] == denied
+
+
+def test_masks_and_positions_are_inverse() -> None:
+    """Positions to a mask and back, across bytes."""
+    for ascending in ([], [0], [7, 8], [0, 63, 64, 13_789]):
+        assert ascending == list(positions(mask_of(ascending)))
+
+
+def test_a_vocabulary_never_renumbers() -> None:
+    """A key keeps its position, and one that came later gets another."""
+    vocabulary = Vocabulary()
+    first, second = vocabulary.add("a:b"), vocabulary.add("c:d")
+
+    assert first == vocabulary.add("a:b")
+    assert first != second
+    assert vocabulary.position("e:f") is None
+    assert ["a:b", "c:d"] == vocabulary.keys(mask_of([second, first]))
+
+
+def test_a_key_that_comes_later_is_not_remembered_as_denied() -> None:
+    """Asking for a key before it exists doesn't spoil the answer after."""
+    tenant, who = named("tenant", 1), named("user", 1)
+    role, key = named("role", 1), named("permission", 1)
+    tables = Tables(
+        roles={role: Owned(tenant, "r")},
+        tenants={tenant: "active"},
+        users={who: "active"},
+        user_roles={(tenant, who, role)},
+    )
+    engine = Engine()
+    engine.publish(tables.snapshot(), 0.0)
+    principal = Principal.of(user(ANN).kind, who, tenant)
+    assert not engine.can(principal, "a:b")
+
+    engine.publish(
+        Changes(
+            Revision("life", 1, 1),
+            permissions={key: "a:b"},
+            role_permissions={(role, key): True},
+        ),
+        0.0,
+    )
+
+    assert engine.can(principal, "a:b")
+    assert format_id(who) in list(engine.who_can(format_id(tenant), "a:b"))
+
+
+def test_revisions_read_and_write() -> None:
+    """A revision reads Postgres's text, and is short however much was running."""
+    busy = Revision.parse("life", "10:2000:" + ",".join(map(str, range(10, 1500))))
+
+    assert Revision("life", 5, 7, (5,)) == Revision.parse("life", "5:7:5")
+    assert "life@5:7" == str(Revision.parse("life", "5:7:"))
+    assert len(str(busy)) < 64
+    assert str(busy) != str(Revision.parse("life", "10:2000:10"))
