@@ -14,6 +14,44 @@ from qeetid_authz.postgres.queries import script
 from tests.fixtures.postgres import new_database
 
 ROLES = ("qeetid_authz_reader", "qeetid_authz_owner")
+TABLES = (
+    '"user".users',
+    "auth.api_keys",
+    "rbac.group_roles",
+    "rbac.permissions",
+    "rbac.role_permissions",
+    "rbac.roles",
+    "rbac.user_roles",
+    "tenant.group_members",
+    "tenant.groups",
+    "tenant.tenants",
+)
+
+# Rights by what they allow: a list of the default rights says the same as none.
+CATALOGUE = {
+    "roles": "SELECT rolname, rolsuper, rolcreaterole, rolcanlogin FROM pg_roles",
+    "members": "SELECT roleid::regrole::text, member::regrole::text FROM pg_auth_members",
+    "schemas": """
+        SELECT nspname, nspowner::regrole::text, grantee::regrole::text, privilege_type
+        FROM pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner)))""",
+    "relations": """
+        SELECT pg_class.oid, relname, relfilenode, relowner::regrole::text,
+            reloptions::text,
+            grantee::regrole::text, privilege_type
+        FROM pg_class, aclexplode(coalesce(relacl, acldefault('r', relowner)))""",
+    "functions": """
+        SELECT pg_proc.oid, proname, proowner::regrole::text, grantee::regrole::text,
+            privilege_type
+        FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner)))""",
+    "columns": "SELECT attrelid, attname, atttypid, attacl::text FROM pg_attribute",
+    "triggers": "SELECT oid, tgrelid, tgname, tgenabled FROM pg_trigger",
+    "constraints": "SELECT oid, conname FROM pg_constraint",
+    "types": "SELECT oid, typname FROM pg_type",
+    "defaults": "SELECT defaclrole::regrole::text, defaclacl::text FROM pg_default_acl",
+    "extensions": "SELECT extname FROM pg_extension",
+    "databases": "SELECT datname, datacl::text FROM pg_database",
+    "settings": "SELECT setdatabase, setrole, setconfig::text FROM pg_db_role_setting",
+}
 
 
 def _wheel_binaries() -> Path:
@@ -54,14 +92,23 @@ def run(dsn: str, *statements: str) -> None:
     """Execute statements in a transaction."""
     with psycopg.connect(dsn) as connection:
         for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
 
 def rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
     """What a query finds."""
     with psycopg.connect(dsn) as connection:
-        found: list[tuple[Any, ...]] = connection.execute(query).fetchall()  # type: ignore[call-overload]
+        found: list[tuple[Any, ...]] = connection.execute(query).fetchall()
         return found
+
+
+def fingerprint(dsn: str) -> dict[str, set[tuple[Any, ...]]]:
+    """All that the catalogues say of a database and of its server's roles."""
+    with psycopg.connect(dsn) as connection:
+        return {
+            what: set(connection.execute(query).fetchall())
+            for what, query in CATALOGUE.items()
+        }
 
 
 def _drop_roles(server: Server) -> None:

@@ -22,7 +22,10 @@ from qeetid_authz.postgres.migrate import Status, migrate, remove, status
 from tests.fixtures.postgres import new_database
 from tests.integration.servers import (
     BINARIES,
+    CATALOGUE,
     ROLES,
+    TABLES,
+    fingerprint,
     qeet_id_database,
     rows,
     run,
@@ -30,44 +33,7 @@ from tests.integration.servers import (
     without_roles,
 )
 
-TABLES = (
-    '"user".users',
-    "auth.api_keys",
-    "rbac.group_roles",
-    "rbac.permissions",
-    "rbac.role_permissions",
-    "rbac.roles",
-    "rbac.user_roles",
-    "tenant.group_members",
-    "tenant.groups",
-    "tenant.tenants",
-)
 READY = Status(version=1, latest=1, disarmed=(), differences=())
-
-# Rights by what they allow: a list of the default rights says the same as none.
-CATALOGUE = {
-    "roles": "SELECT rolname, rolsuper, rolcreaterole, rolcanlogin FROM pg_roles",
-    "members": "SELECT roleid::regrole::text, member::regrole::text FROM pg_auth_members",
-    "schemas": """
-        SELECT nspname, nspowner::regrole::text, grantee::regrole::text, privilege_type
-        FROM pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner)))""",
-    "relations": """
-        SELECT pg_class.oid, relname, relfilenode, relowner::regrole::text, reloptions,
-            grantee::regrole::text, privilege_type
-        FROM pg_class, aclexplode(coalesce(relacl, acldefault('r', relowner)))""",
-    "functions": """
-        SELECT pg_proc.oid, proname, proowner::regrole::text, grantee::regrole::text,
-            privilege_type
-        FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner)))""",
-    "columns": "SELECT attrelid, attname, atttypid, attacl::text FROM pg_attribute",
-    "triggers": "SELECT oid, tgrelid, tgname, tgenabled FROM pg_trigger",
-    "constraints": "SELECT oid, conname FROM pg_constraint",
-    "types": "SELECT oid, typname FROM pg_type",
-    "defaults": "SELECT defaclrole::regrole::text, defaclacl::text FROM pg_default_acl",
-    "extensions": "SELECT extname FROM pg_extension",
-    "databases": "SELECT datname, datacl::text FROM pg_database",
-    "settings": "SELECT setdatabase, setrole, setconfig::text FROM pg_db_role_setting",
-}
 
 
 @pytest.fixture(scope="module", params=BINARIES, ids=version_of)
@@ -96,14 +62,6 @@ def dsn(server: Server) -> Iterator[str]:
     """The DSN of a Qeet ID database that isn't migrated."""
     with qeet_id_database(server) as made:
         yield made
-
-
-def fingerprint(dsn: str) -> dict[str, set[tuple[Any, ...]]]:
-    """All that the catalogues say of a database and of its server's roles."""
-    return {
-        what: {tuple(map(str, row)) for row in rows(dsn, query)}
-        for what, query in CATALOGUE.items()
-    }
 
 
 def versions(dsn: str) -> dict[str, set[tuple[Any, ...]]]:
@@ -273,16 +231,16 @@ def test_status_of_each_state(server: Server, empty: str, dsn: str) -> None:
     assert status(dsn) == Status(None, 1, (), ())
 
     migrate(dsn)
-    run(dsn, "ALTER TABLE rbac.roles ALTER name TYPE varchar")
+    run(dsn, "ALTER TABLE rbac.roles ALTER description TYPE varchar")
     drifted = status(dsn)
     assert drifted.version == 1
     assert drifted.differences == (
-        "column rbac.roles.name is character varying, not text",
+        "column rbac.roles.description is character varying, not text",
     )
 
     run(
         dsn,
-        "ALTER TABLE rbac.roles ALTER name TYPE text",
+        "ALTER TABLE rbac.roles ALTER description TYPE text",
         "UPDATE qeetid_authz.meta SET version = 2",
     )
     assert status(dsn) == Status(2, 1, (), ())
@@ -379,7 +337,7 @@ def test_a_long_reader_is_no_hindrance(
     monkeypatch.setitem(migrations._SQL, "limit_lock", impatient)
     with psycopg.connect(dsn) as reader:
         for table in TABLES:
-            reader.execute(f"SELECT FROM {table}")  # type: ignore[call-overload]
+            reader.execute(f"SELECT FROM {table}")
 
         assert migrate(dsn) == READY
 

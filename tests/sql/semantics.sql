@@ -54,3 +54,30 @@ JOIN rbac.group_roles gr ON gr.group_id = gm.group_id AND gr.tenant_id = gm.tena
 JOIN rbac.roles r ON r.id = gr.role_id
 JOIN rbac.role_permissions rp ON rp.role_id = r.id
 JOIN rbac.permissions p ON p.id = rp.permission_id;
+
+-- name: asked
+-- Questions to be answered one by one, where everything would be too much.
+CREATE TEMP TABLE asked (at int, tenant_id uuid, user_id uuid, key text);
+
+-- name: strict_answers
+-- The strict answers to the questions asked, in order.
+SELECT u.id IS NOT NULL AND t.id IS NOT NULL AND (EXISTS (
+    SELECT FROM rbac.user_roles ur
+    JOIN rbac.roles r ON r.id = ur.role_id AND r.tenant_id = ur.tenant_id
+    JOIN rbac.role_permissions rp ON rp.role_id = r.id AND rp.permission_id = p.id
+    WHERE ur.user_id = asked.user_id AND ur.tenant_id = asked.tenant_id
+) OR EXISTS (
+    SELECT FROM tenant.group_members gm
+    JOIN tenant.groups g ON g.id = gm.group_id AND g.tenant_id = gm.tenant_id
+    JOIN rbac.group_roles gr ON gr.group_id = g.id AND gr.tenant_id = g.tenant_id
+    JOIN rbac.roles r ON r.id = gr.role_id AND r.tenant_id = gr.tenant_id
+    JOIN rbac.role_permissions rp ON rp.role_id = r.id AND rp.permission_id = p.id
+    WHERE gm.user_id = asked.user_id AND gm.tenant_id = asked.tenant_id
+))
+FROM asked
+LEFT JOIN rbac.permissions p USING (key)
+LEFT JOIN "user".users u ON u.id = asked.user_id AND u.deleted_at IS NULL
+    AND u.status IN ('active', 'invited')
+LEFT JOIN tenant.tenants t ON t.id = asked.tenant_id AND t.deleted_at IS NULL
+    AND t.status = 'active'
+ORDER BY at;
