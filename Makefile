@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+PYTEST ?= -m pytest
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test lint clean
@@ -16,7 +17,7 @@ demo: $(VENV)/installed
 	@exec $(VENV)/bin/qeetid-authz demo
 
 test: $(VENV)/installed-dev
-	@exec $(VENV)/bin/python -m pytest
+	@exec $(VENV)/bin/python $(PYTEST)
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .

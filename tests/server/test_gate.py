@@ -133,7 +133,7 @@ async def test_revoked_while_it_is_verified(keys: ApiKeys, verifier: Verifier) -
     verifier.free.clear()
     async with gate_of(keys, verifier) as gate:
         waiting = asyncio.create_task(refusal(gate))
-        while not verifier.asked:  # noqa: ASYNC110  (asked from another thread)
+        while not verifier.asked:
             await asyncio.sleep(0.001)
         keys.publish(Changes(DOCUMENT_REVISION, api_keys={ONE: None}))
         verifier.free.set()
