@@ -54,8 +54,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("AsyncAuthorizer", "Authorizer"):
+    if name not in ("AsyncAuthorizer", "Authorizer"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
         from qeetid_authz import authorizer  # noqa: PLC0415  (imports psycopg)
-
-        return getattr(authorizer, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise ImportError(
+            f"`{name}` needs a database driver; `pip install 'qeetid-authz[postgres]'`",
+            name=__name__,
+        ) from error
+    return getattr(authorizer, name)

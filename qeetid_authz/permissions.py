@@ -30,10 +30,6 @@ class Vocabulary:
         """The position of a key, or None."""
         return self._positions.get(key)
 
-    def mask(self, keys: Iterable[str]) -> int:
-        """The bits of several keys."""
-        return mask_of(map(self.add, keys))
-
     def keys(self, mask: int) -> list[str]:
         """The keys of a mask, sorted."""
         return sorted(self._keys[position] for position in positions(mask))

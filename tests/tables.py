@@ -23,6 +23,9 @@ def named(kind: str, name: object) -> bytes:
     return uuid5(NAMESPACE, f"{kind}:{name}").bytes
 
 
+GHOST = named("ghost", "of something that came and went between two looks")
+
+
 @dataclass
 class Tables:
     """The decision tables. Relations: (tenant, user or group, role or group)."""
@@ -71,6 +74,17 @@ class Tables:
             ]
             random.shuffle(keys)
             getattr(changes, each.name).update({k: _value(new, k) for k in keys})
+        if noise:
+            changes.tenants[GHOST] = changes.users[GHOST] = None
+            changes.roles[GHOST] = changes.groups[GHOST] = None
+            changes.permissions[GHOST] = None
+            changes.role_permissions[GHOST, GHOST] = False
+            for relation in (
+                changes.user_roles,
+                changes.group_members,
+                changes.group_roles,
+            ):
+                relation[GHOST, GHOST, GHOST] = False
         return changes
 
     def enforce_foreign_keys(self) -> None:

@@ -12,7 +12,7 @@ from yaml import (
     parse,
 )
 from yaml import load as load_with
-from yaml.nodes import MappingNode
+from yaml.nodes import MappingNode, ScalarNode
 
 from qeetid_authz.errors import DocumentError
 
@@ -26,14 +26,13 @@ class _Loader(CSafeLoader):
         deep: bool = False,  # noqa: FBT001, FBT002  (PyYAML's signature)
     ) -> dict[Hashable, Any]:
         seen = set()
-        for key, _ in node.value:
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                line = key.start_mark.line + 1
-                raise DocumentError(
-                    [f"key `{key.value}` stands twice, again in line {line}; join them"]
-                )
-            if isinstance(key.value, str):
-                seen.add(key.value)
+        names = [key for key, _ in node.value if isinstance(key, ScalarNode)]
+        for name in names:
+            if name.value in seen and name.tag != "tag:yaml.org,2002:merge":
+                line = name.start_mark.line + 1
+                problem = f"key `{name.value}` stands twice, again in line {line}"
+                raise DocumentError([f"{problem}; join them"])
+            seen.add(name.value)
         return super().construct_mapping(node, deep)
 
 

@@ -19,6 +19,7 @@ from qeetid_authz.errors import (
     MigrationBusyError,
     NotMigratedError,
     SchemaError,
+    StandbyError,
     UnreachableError,
 )
 
@@ -99,8 +100,15 @@ def _absent(said: str, _: str | None) -> DatabaseError:
 
 def _forbidden(said: str, _: str | None) -> DatabaseError:
     return DatabaseError(
-        f"a right is missing ({said}); grant role qeetid_authz_reader to read, or"
-        " connect as the owner of the tables to migrate"
+        f"a right is missing ({said}); to read, grant role qeetid_authz_reader; to"
+        " migrate, connect as a superuser, or as the tables' owner who may also create"
+        " schemas and roles and grant pg_monitor"
+    )
+
+
+def _read_only(said: str, _: str | None) -> DatabaseError:
+    return StandbyError(
+        f"the server takes no writes ({said}); give the address of the primary"
     )
 
 
@@ -139,6 +147,7 @@ _TRANSLATIONS = (
         _absent,
     ),
     (errors.InsufficientPrivilege, _forbidden),
+    (errors.ReadOnlySqlTransaction, _read_only),
     ((errors.DeadlockDetected, errors.SerializationFailure), _refused),
     (OperationalError, _unreachable),
     (ProgrammingError, _unreadable),

@@ -53,14 +53,21 @@ def migrate(dsn: str, *, bootstrap: bool = False) -> Status:
     Running it again repairs triggers that were dropped or disabled, and changes
     nothing else.
 
+    A superuser may always migrate. Someone else must own Qeet ID's tables and
+    schemas, hold CREATE on the database and CREATEROLE, and from Postgres 16 on also
+    be a member of pg_monitor WITH ADMIN OPTION. He becomes a member of
+    qeetid_authz_owner. Of two such owners on one server, the second must have been
+    granted qeetid_authz_owner, which the first one's migration made.
+
     Args:
-        dsn: of the database, as one who owns its tables and may create roles.
+        dsn: of the database, as one who has these rights.
         bootstrap: create the Qeet ID tables first if the database has none.
 
     Raises:
         UnreachableError: the database doesn't answer.
         SchemaError: its tables aren't Qeet ID's.
         MigrationBusyError: another migration runs, or a table stays locked.
+        StandbyError: the server takes no writes.
         DatabaseError: the schema is of a later version, or a right is missing.
     """
     with _transaction(dsn) as session:
@@ -95,6 +102,9 @@ def status(dsn: str) -> Status:
 
 def remove(dsn: str) -> None:
     """Take our schema out again, with its triggers and, if unused, its roles.
+
+    The roles stay where another database of the server uses them, or where the one
+    who connects may not drop them.
 
     Raises:
         UnreachableError: the database doesn't answer.
@@ -143,19 +153,21 @@ def _disarmed(session: Session) -> tuple[str, ...]:
 
 def _differences(session: Session) -> tuple[str, ...]:
     rows = session.execute(_SQL["differences"]).fetchall()
-    missing = dict.fromkeys(
+    tables = dict.fromkeys(
         f"table {relation} is missing"
-        for relation, _, _, has_relation, _ in rows
-        if not has_relation
+        if is_ordinary is None
+        else f"{relation} is no ordinary table"
+        for relation, _, _, is_ordinary, _ in rows
+        if not is_ordinary
     )
-    wrong = (
+    columns = (
         f"column {relation}.{attribute} is missing"
         if found is None
         else f"column {relation}.{attribute} is {found}, not {type_}"
-        for relation, attribute, type_, has_relation, found in rows
-        if has_relation
+        for relation, attribute, type_, is_ordinary, found in rows
+        if is_ordinary
     )
-    return (*missing, *wrong)
+    return (*tables, *columns)
 
 
 def _value(session: Session, query: str) -> Any:

@@ -56,7 +56,7 @@ def test_check_answers_from_a_document(cli: Cli) -> None:
 def test_check_tells_a_program_all_it_knows(cli: Cli) -> None:
     """A decision has its code and revision, and a denial its sentence."""
     facts = ("lumen-press", "billing:write", "--facts", DEMO, "--json")
-    grounds = {"revision": "document@0:0:", "age_s": 0.0}
+    grounds = {"revision": "document@0:0", "age_s": 0.0}
 
     assert cli("check", MARA, *facts).json == {
         "allowed": True,

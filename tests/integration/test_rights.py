@@ -239,6 +239,7 @@ def test_an_applications_writes_are_logged(town: Town) -> None:
 
 
 HOSTILE = (
+    "GRANT USAGE ON SCHEMA own_app TO PUBLIC",
     "CREATE TABLE own_app.change_log (entity text, subject uuid)",
     (
         "CREATE FUNCTION own_app.never(uuid, uuid) RETURNS boolean LANGUAGE sql"

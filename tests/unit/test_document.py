@@ -184,6 +184,17 @@ def test_wrong_shape_names_the_place(source: dict[str, Any], expected: str) -> N
         ),
         (b"users: \xff", "yaml", "byte 7 is no UTF-8; save the file in UTF-8"),
         (
+            b"users: \x01",
+            "yaml",
+            "this is no YAML: unacceptable character #x0001: control characters are not"
+            ' allowed in "<unicode string>", position 7',
+        ),
+        (
+            b"? [a]\n: b\n? [a]\n: b\n",
+            "yaml",
+            "this is no YAML: found unhashable key at line 1, column 3",
+        ),
+        (
             b'{"users": [{}]}',
             "json",
             "`users[0]`: object missing required field `email`",

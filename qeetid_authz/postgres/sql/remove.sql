@@ -1,27 +1,42 @@
--- Takes out everything that migrations put in; the roles stay only where another
--- database of the server still uses them.
+-- Takes out everything that migrations put in. The roles stay where another database
+-- of the server uses them, or where we have no right to drop them.
 
 DO $$
 DECLARE
-    source text;
+    item text;
 BEGIN
-    FOR source IN SELECT relation FROM qeetid_authz.sources WHERE relid IS NOT NULL LOOP
-        EXECUTE format('DROP TRIGGER IF EXISTS qeetid_authz_rows ON %s', source);
-        EXECUTE format('DROP TRIGGER IF EXISTS qeetid_authz_updates ON %s', source);
-    END LOOP;
+    IF to_regrole('qeetid_authz_reader') IS NOT NULL THEN
+        FOR item IN SELECT relation FROM qeetid_authz.sources WHERE relid IS NOT NULL LOOP
+            EXECUTE format('REVOKE SELECT ON %s FROM qeetid_authz_reader', item);
+        END LOOP;
+        FOR item IN SELECT nspname FROM pg_namespace
+                    WHERE nspname IN ('rbac', 'tenant', 'user', 'auth') LOOP
+            EXECUTE format('REVOKE USAGE ON SCHEMA %I FROM qeetid_authz_reader', item);
+        END LOOP;
+    END IF;
+    IF EXISTS (
+        SELECT FROM pg_proc, aclexplode(proacl) AS acl
+        WHERE pg_proc.oid = 'pg_control_system()'::regprocedure
+        AND acl.grantee = to_regrole('qeetid_authz_owner')
+    ) THEN
+        REVOKE EXECUTE ON FUNCTION pg_control_system() FROM qeetid_authz_owner;
+    END IF;
 END $$;
 
-DROP SCHEMA qeetid_authz CASCADE;
+DROP SCHEMA qeetid_authz CASCADE; -- its functions take their triggers with them
 
+-- Both or none: `DROP OWNED` would also revoke what was granted on other databases.
 DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['qeetid_authz_reader', 'qeetid_authz_owner'] LOOP
+    FOR name IN SELECT rolname FROM pg_roles
+                WHERE rolname IN ('qeetid_authz_reader', 'qeetid_authz_owner') LOOP
+        IF NOT pg_has_role(name, 'USAGE') THEN
+            EXECUTE format('GRANT %I TO CURRENT_USER', name);
+        END IF;
         EXECUTE format('DROP OWNED BY %I', name);
-        BEGIN
-            EXECUTE format('DROP ROLE %I', name);
-        EXCEPTION WHEN dependent_objects_still_exist THEN NULL;
-        END;
+        EXECUTE format('DROP ROLE %I', name);
     END LOOP;
+EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN NULL;
 END $$;

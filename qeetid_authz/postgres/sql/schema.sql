@@ -7,8 +7,9 @@ SELECT NOT EXISTS (
 
 -- name: differences
 -- Each table or column that is read here and is missing or of another type.
+-- Only an ordinary table tells of its changes by triggers, and of its truncation.
 SELECT expected.relation, expected.attribute, expected.type,
-    to_regclass(expected.relation) IS NOT NULL AS has_relation,
+    relation.relkind = 'r' AS is_ordinary,
     format_type(found.atttypid, found.atttypmod) AS found_type
 FROM (VALUES
     ('rbac.permissions', 'id', 'uuid'),
@@ -51,11 +52,13 @@ FROM (VALUES
     ('auth.api_keys', 'expires_at', 'timestamp with time zone'),
     ('auth.api_keys', 'revoked_at', 'timestamp with time zone')
 ) AS expected (relation, attribute, type)
+LEFT JOIN pg_class relation ON relation.oid = to_regclass(expected.relation)
 LEFT JOIN pg_attribute found
-    ON found.attrelid = to_regclass(expected.relation)
+    ON found.attrelid = relation.oid
     AND found.attname = expected.attribute
     AND NOT found.attisdropped
 WHERE format_type(found.atttypid, found.atttypmod) IS DISTINCT FROM expected.type
+    OR relation.relkind <> 'r'
 ORDER BY expected.relation, expected.attribute;
 
 -- name: is_installed

@@ -42,7 +42,7 @@ CREATE TABLE qeetid_authz.change_log (
 CREATE INDEX change_log_at ON qeetid_authz.change_log USING brin (at);
 
 CREATE FUNCTION qeetid_authz.log_thing() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         INSERT INTO qeetid_authz.change_log (entity, subject)
@@ -56,7 +56,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION qeetid_authz.log_role_permission() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         INSERT INTO qeetid_authz.change_log (entity, subject, object)
@@ -70,7 +70,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION qeetid_authz.log_user_role() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         INSERT INTO qeetid_authz.change_log (entity, tenant_id, subject, object)
@@ -84,7 +84,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION qeetid_authz.log_group_member() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         INSERT INTO qeetid_authz.change_log (entity, tenant_id, subject, object)
@@ -98,7 +98,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION qeetid_authz.log_group_role() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         INSERT INTO qeetid_authz.change_log (entity, tenant_id, subject, object)
@@ -114,7 +114,7 @@ END $$;
 -- One uninterrupted life of the server: a new cluster has another system identifier,
 -- a promoted standby another timeline, a crashed server another checkpointer.
 CREATE FUNCTION qeetid_authz.incarnation() RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT left(md5(concat_ws(':',
         (SELECT system_identifier FROM pg_control_system()),
         (SELECT oid FROM pg_database WHERE datname = current_database()),
@@ -136,7 +136,7 @@ SELECT relation, to_regclass(relation) AS relid FROM (VALUES
 -- not enabled always. `fingerprint` changes whenever a trigger was touched or a table
 -- truncated, rewritten or made anew, all of which the log can't tell.
 CREATE FUNCTION qeetid_authz.coverage(OUT disarmed text[], OUT fingerprint text)
-LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT
         coalesce(array_agg(s.relation || ' ' || n.tgname ORDER BY s.relation, n.tgname)
             FILTER (WHERE t.tgenabled IS DISTINCT FROM 'A'), '{}'),
@@ -151,7 +151,7 @@ $$;
 -- Forget changes older than `age`, unless a transaction that may matter still runs.
 -- A replica that hasn't seen them yet loads everything anew.
 CREATE FUNCTION qeetid_authz.prune(age interval DEFAULT '24 hours') RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     mark xid8;
     pruned bigint;
@@ -168,8 +168,22 @@ BEGIN
     RETURN pruned;
 END $$;
 
-GRANT pg_monitor TO qeetid_authz_owner;
-GRANT EXECUTE ON FUNCTION pg_control_system() TO qeetid_authz_owner;
+-- One who isn't a superuser gives things only to a role of his own, and `incarnation`
+-- asks what is kept from plain roles.
+DO $$
+BEGIN
+    IF NOT pg_has_role('qeetid_authz_owner', 'USAGE') THEN
+        GRANT qeetid_authz_owner TO CURRENT_USER;
+    END IF;
+    IF NOT pg_has_role('qeetid_authz_owner', 'pg_read_all_stats', 'USAGE') THEN
+        GRANT pg_monitor TO qeetid_authz_owner;
+    END IF;
+    IF NOT has_function_privilege('qeetid_authz_owner', 'pg_control_system()', 'EXECUTE')
+    THEN
+        GRANT EXECUTE ON FUNCTION pg_control_system() TO qeetid_authz_owner;
+    END IF;
+END $$;
+
 ALTER SCHEMA qeetid_authz OWNER TO qeetid_authz_owner;
 ALTER TABLE qeetid_authz.meta OWNER TO qeetid_authz_owner;
 ALTER TABLE qeetid_authz.change_log OWNER TO qeetid_authz_owner;
@@ -182,6 +196,25 @@ ALTER FUNCTION qeetid_authz.log_group_role OWNER TO qeetid_authz_owner;
 ALTER FUNCTION qeetid_authz.incarnation OWNER TO qeetid_authz_owner;
 ALTER FUNCTION qeetid_authz.coverage OWNER TO qeetid_authz_owner;
 ALTER FUNCTION qeetid_authz.prune OWNER TO qeetid_authz_owner;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA qeetid_authz FROM PUBLIC;
+
+-- Whoever has got a right by default, as PUBLIC has on functions, is to have none.
+DO $$
+DECLARE
+    thing text;
+    holder oid;
+BEGIN
+    FOR thing, holder IN
+        SELECT 'TABLE ' || c.oid::regclass, grantee
+        FROM pg_class c, aclexplode(c.relacl)
+        WHERE c.relnamespace = 'qeetid_authz'::regnamespace AND grantee <> c.relowner
+        UNION
+        SELECT 'FUNCTION ' || p.oid::regprocedure, grantee
+        FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner)))
+        WHERE p.pronamespace = 'qeetid_authz'::regnamespace AND grantee <> p.proowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s', thing,
+            CASE WHEN holder = 0 THEN 'PUBLIC' ELSE holder::regrole::text END);
+    END LOOP;
+END $$;
 
 INSERT INTO qeetid_authz.meta (version) VALUES (1);
