@@ -19,6 +19,7 @@ from qeetid_authz.postgres.queries import load, script
 from qeetid_authz.replica import SCHEMA_VERSION
 
 _SQL = load("schema")
+_HINT = "it has none of them; `qeetid-authz migrate --bootstrap` makes them"
 
 Session: TypeAlias = Connection[tuple[Any, ...]]
 
@@ -71,8 +72,11 @@ def migrate(dsn: str, *, bootstrap: bool = False) -> Status:
         DatabaseError: the schema is of a later version, or a right is missing.
     """
     with _transaction(dsn) as session:
-        if bootstrap and _value(session, "is_empty"):
+        is_empty = _value(session, "is_empty")
+        if bootstrap and is_empty:
             session.execute(script("bootstrap"))
+        elif is_empty:
+            raise SchemaError([*_differences(session), _HINT])
         if differences := _differences(session):
             raise SchemaError(differences)
         version = _version(session) or 0

@@ -11,7 +11,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from errno import EACCES
 from importlib.util import find_spec
@@ -36,7 +36,20 @@ def find_binaries() -> Path:
     Raises:
         UnreachableError: there is none.
     """
-    for directory in chain(_packaged(), _on_path(), _in_wheel()):
+    return _first_complete(chain(_packaged(), _on_path(), _in_wheel()))
+
+
+def embedded_binaries() -> Path:
+    """The same of the extra `embedded` only, whatever else there is.
+
+    Raises:
+        UnreachableError: it isn't installed.
+    """
+    return _first_complete(_in_wheel())
+
+
+def _first_complete(directories: Iterable[Path]) -> Path:
+    for directory in directories:
         if _is_complete(directory):
             return directory
     raise UnreachableError(

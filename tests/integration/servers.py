@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
-from qeetid_authz.postgres import programs
-from qeetid_authz.postgres.embedded import Server, find_binaries
+from qeetid_authz.postgres.embedded import Server
+from qeetid_authz.postgres.programs import embedded_binaries, find_binaries
 from qeetid_authz.postgres.queries import script
 from tests.fixtures.postgres import new_database
 
@@ -54,14 +53,7 @@ CATALOGUE = {
 }
 
 
-def _wheel_binaries() -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(programs, "PACKAGED", Path("/nonexistent"))
-        patch.setenv("PATH", "/nonexistent")
-        return find_binaries()
-
-
-BINARIES = tuple(dict.fromkeys((find_binaries(), _wheel_binaries())))
+BINARIES = tuple(dict.fromkeys((find_binaries(), embedded_binaries())))
 """The programs found on this machine and those of the wheel, if they differ."""
 
 

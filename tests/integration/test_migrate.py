@@ -82,13 +82,15 @@ def attempt(dsn: str, barrier: Barrier) -> Status | AuthzError:
 
 
 def test_an_empty_database_is_refused(empty: str) -> None:
-    """Without `bootstrap`, each table that isn't there is named."""
+    """Without `bootstrap`, each table that isn't there is named, and the remedy."""
     before = fingerprint(empty)
 
     with pytest.raises(SchemaError) as caught:
         migrate(empty)
 
-    assert caught.value.problems == tuple(f"table {t} is missing" for t in TABLES)
+    *missing, remedy = caught.value.problems
+    assert missing == [f"table {t} is missing" for t in TABLES]
+    assert "migrate --bootstrap" in remedy
     assert before == fingerprint(empty)
 
 
