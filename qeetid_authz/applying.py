@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from qeetid_authz.compiler import note_foreign
 from qeetid_authz.ids import Id
-from qeetid_authz.index import Ids, Index, Role, Tenant
+from qeetid_authz.index import NOWHERE, Ids, Index, Role, Tenant
 from qeetid_authz.model import Changes, Owned, Triple
 from qeetid_authz.permissions import mask_of
 
@@ -41,33 +41,27 @@ class _Application:
         self.changes = changes
         self.touched = Touched()
         self.created: set[Id] = set()
+        self.left: set[Id] = set()
+        self.emptied: set[Id] = set()
 
     def run(self) -> Touched:
-        self.open_tenants()
+        self.change_tenants()
         self.change_owned()
         self.change_permissions()
         self.change_group_roles()
         self.move_users()
         self.change_statuses()
-        self.close_tenants()
         self.forget()
         return self.touched
 
-    def open_tenants(self) -> None:
+    def change_tenants(self) -> None:
         for id_, status in self.changes.tenants.items():
-            if status is None:
-                continue
             tenant = self.index.tenants.get(id_)
             if tenant is None:
-                self.index.tenants[id_] = Tenant(status)
+                if status is not None:
+                    self.index.tenants[id_] = Tenant(status)
             elif tenant.status != status:
                 tenant.status = status
-                self.touched.everyone = True
-
-    def close_tenants(self) -> None:
-        for id_, status in self.changes.tenants.items():
-            if status is None and id_ in self.index.tenants:
-                del self.index.tenants[id_]
                 self.touched.everyone = True
 
     def change_owned(self) -> None:
@@ -78,41 +72,47 @@ class _Application:
 
     def change_role(self, id_: Id, owned: Owned | None) -> None:
         role = self.index.roles.get(id_)
-        if role and owned and role.tenant == owned.tenant:
-            role.name = owned.name
+        if role is None:
+            if owned is None:
+                return
+            if id_ not in self.index.foreign:
+                self.created.add(id_)
+            role = self.index.roles[id_] = Role(NOWHERE)
+        tenant, role.name = owned or NOWHERE
+        if role.tenant == tenant:
             return
-        if role:
+        if role.exists:
             self.leave_tenant(id_, role.tenant)
-            self.index.tenants[role.tenant].roles.discard(id_)
-        if owned is None:
-            self.index.roles.pop(id_, None)
-            return
-        self.index.roles[id_] = Role(owned, role.mask if role else 0)
-        self.index.tenants[owned.tenant].roles.add(id_)
-        if role:
-            self.revise(id_, owned.tenant)
-        else:
-            self.created.add(id_)
+            self.index.tenant(role.tenant).roles.discard(id_)
+        if owned:
+            self.index.tenant(tenant).roles.add(id_)
+        role.tenant = tenant
+        self.revise(id_, tenant)
 
     def change_group(self, id_: Id, owned: Owned | None) -> None:
-        group = self.index.groups.get(id_)
-        moved = group and (owned is None or owned.tenant != group.tenant)
-        if group and moved:
-            self.leave_tenant(id_, group.tenant)
+        group = self.index.groups.get(id_, NOWHERE)
         if owned is None:
             self.index.groups.pop(id_, None)
+        else:
+            self.index.groups[id_] = owned
+        tenant, _ = owned or NOWHERE
+        if group.tenant == tenant:
             return
-        self.index.groups[id_] = owned
-        if moved:
-            self.revise(id_, owned.tenant)
+        if group is not NOWHERE:
+            self.leave_tenant(id_, group.tenant)
+        if group is not NOWHERE or id_ in self.index.foreign:
+            self.revise(id_, tenant)
 
     def leave_tenant(self, id_: Id, tenant: Id) -> None:
         """What refers to it there refers from now on to something foreign."""
+        self.left.add(tenant)
         self.index.foreign.setdefault(id_, set()).add(tenant)
         self.revise(id_, tenant)
 
     def revise(self, id_: Id, owner: Id) -> None:
         """What a role or group grants may differ wherever it is referred to."""
+        if id_ in self.created:
+            return  # who refers to it is new as well
         for each in {owner} | self.index.foreign.get(id_, set()):
             if tenant := self.index.tenants.get(each):
                 tenant.revise()
@@ -123,32 +123,65 @@ class _Application:
         if moves:
             for id_, role in self.index.roles.items():
                 self.regrant(id_, role, moves)
-        for (id_, permission), granted in self.changes.role_permissions.items():
-            bundle = self.index.roles.get(id_)
+        self.adopt()
+        for (holder, permission), bundled in self.changes.role_permissions.items():
             key = self.index.permissions.get(permission)
-            if bundle and key is not None:
-                bit = 1 << self.index.vocabulary.add(key)
-                rest = bundle.mask & ~bit
-                self.set_mask(id_, bundle, rest | bit if granted else rest)
+            if key is None:
+                self.change_orphan(holder, permission, bundled=bundled)
+            else:
+                self.bundle(holder, key, bundled=bundled)
 
     def permission_moves(self) -> dict[int, int | None]:
         """Bit positions of permissions that got another key or none."""
         moves: dict[int, int | None] = {}
-        vocabulary = self.index.vocabulary
         for id_, key in self.changes.permissions.items():
             former = self.index.permissions.get(id_)
-            if former is not None and former != key:
-                moves[vocabulary.add(former)] = (
-                    None if key is None else vocabulary.add(key)
-                )
+            if former == key:
+                continue
+            position = None if key is None else self.index.vocabulary.add(key)
+            if former is not None:
+                moves[self.index.vocabulary.add(former)] = position
             if key is None:
-                self.index.permissions.pop(id_, None)
+                self.orphan(id_)
             else:
-                vocabulary.add(key)
                 self.index.permissions[id_] = key
         if self.changes.permissions:
             self.index.keys = set(self.index.permissions.values())
         return moves
+
+    def orphan(self, permission: Id) -> None:
+        """A permission is gone; roles may bundle it still."""
+        position = self.index.vocabulary.add(self.index.permissions.pop(permission))
+        for id_, role in self.index.roles.items():
+            if role.mask >> position & 1:
+                self.change_orphan(id_, permission, bundled=True)
+
+    def change_orphan(self, role: Id, permission: Id, *, bundled: bool) -> None:
+        roles = self.index.orphans.setdefault(permission, set())
+        if bundled:
+            roles.add(role)
+        else:
+            roles.discard(role)
+        if not roles:
+            del self.index.orphans[permission]
+
+    def adopt(self) -> None:
+        """Permissions that exist by now are bundled by who bundled them before."""
+        for permission in self.changes.permissions:
+            key = self.index.permissions.get(permission)
+            if key is not None:
+                for role in self.index.orphans.pop(permission, ()):
+                    self.bundle(role, key, bundled=True)
+
+    def bundle(self, id_: Id, key: str, *, bundled: bool) -> None:
+        role = self.index.roles.get(id_)
+        if role is None:
+            if not bundled:
+                return
+            role = self.index.roles[id_] = Role(NOWHERE)
+        bit = 1 << self.index.vocabulary.add(key)
+        rest = role.mask & ~bit
+        self.set_mask(id_, role, rest | bit if bundled else rest)
 
     def regrant(self, id_: Id, role: Role, moves: dict[int, int | None]) -> None:
         held = [at for at in moves if role.mask >> at & 1]
@@ -160,14 +193,15 @@ class _Application:
     def set_mask(self, id_: Id, role: Role, mask: int) -> None:
         if mask != role.mask:
             role.mask = mask
-            if id_ not in self.created:
-                self.revise(id_, role.tenant)
+            self.revise(id_, role.tenant)
+            if not mask:
+                self.emptied.add(id_)
 
     def change_group_roles(self) -> None:
         for (tenant_id, group, role), bound in self.changes.group_roles.items():
-            tenant = self.index.tenants.get(tenant_id)
-            if tenant is None:
+            if not bound and tenant_id not in self.index.tenants:
                 continue
+            tenant = self.index.tenant(tenant_id)
             former = tenant.group_roles.get(group, ())
             roles = _with(former, role, present=bound)
             if roles is former:
@@ -189,7 +223,7 @@ class _Application:
             ("groups", self.changes.group_members),
         ):
             for tenant, user, held, present in _flat(relation):
-                if tenant in self.index.tenants:
+                if present or tenant in self.index.tenants:
                     moves[tenant, user].append((kind, held, present))
         for (tenant, user), edges in moves.items():
             self.move_user(tenant, user, edges)
@@ -197,7 +231,7 @@ class _Application:
     def move_user(
         self, tenant: Id, user: Id, edges: list[tuple[str, Id, bool]]
     ) -> None:
-        entry = self.index.tenants[tenant]
+        entry = self.index.tenant(tenant)
         held = dict(zip(("roles", "groups"), entry.displace(user), strict=True))
         for kind, id_, present in edges:
             held[kind] = _with(held[kind], id_, present=present)
@@ -222,11 +256,28 @@ class _Application:
                     self.move_user(id_, user, [])
 
     def forget(self) -> None:
-        """Nothing refers any more to roles and groups that are gone."""
-        for changed in (self.changes.roles, self.changes.groups):
-            for id_, owned in changed.items():
-                if owned is None:
-                    self.index.foreign.pop(id_, None)
+        """Let go of what is gone and not referred to any more."""
+        changes = self.changes
+        relations = (changes.user_roles, changes.group_members, changes.group_roles)
+        stamped = {tenant for relation in relations for tenant, _, _ in relation}
+        for id_ in changes.tenants.keys() | stamped | self.left:
+            if id_ in self.index.tenants and self.index.tenants[id_].is_void:
+                del self.index.tenants[id_]
+        gone = {i for i, owned in changes.roles.items() if owned is None}
+        for id_ in gone | self.emptied:
+            role = self.index.roles.get(id_)
+            if role and not role.exists and not role.mask:
+                del self.index.roles[id_]
+        gone |= {i for i, owned in changes.groups.items() if owned is None}
+        self.forget_foreign(gone & self.index.foreign.keys())
+
+    def forget_foreign(self, gone: set[Id]) -> None:
+        referring = {tenant for id_ in gone for tenant in self.index.foreign[id_]}
+        referred: set[Id] = set()
+        for id_ in referring & self.index.tenants.keys():
+            referred |= self.index.tenants[id_].referred(gone)
+        for id_ in gone - referred:
+            del self.index.foreign[id_]
 
 
 def _flat(relation: dict[Triple, bool]) -> Iterator[tuple[Id, Id, Id, bool]]:

@@ -13,7 +13,7 @@ from typing import Self
 
 from qeetid_authz.apikeys import ApiKeys
 from qeetid_authz.engine import Engine
-from qeetid_authz.errors import DatabaseError, NotOpenError
+from qeetid_authz.errors import DatabaseError, FeedError, NotOpenError
 from qeetid_authz.model import Semantics
 from qeetid_authz.postgres.feed import Update
 from qeetid_authz.postgres.following import (
@@ -74,7 +74,10 @@ class _Following(Engine):
     def feed_failed(self, error: DatabaseError) -> None:
         """Note that a poll failed; fail closed if changes may have gone unseen."""
         if self.last_error is None or self.last_error.code != error.code:
-            _log.warning("feed failed: %s", error, extra={"code": error.code})
+            cause = error if isinstance(error, FeedError) else None
+            _log.warning(
+                "feed failed: %s", error, extra={"code": error.code}, exc_info=cause
+            )
         self.last_error = error
         if isinstance(error, UNTRUSTWORTHY):
             self.expire()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from struct import iter_unpack
 
 from qeetid_authz.ids import Id
-from qeetid_authz.index import Ids, Index, Role, Tenant
+from qeetid_authz.index import NOWHERE, Ids, Index, Role, Tenant
 from qeetid_authz.model import Packed, Semantics, Snapshot
 from qeetid_authz.permissions import mask_of
 
@@ -15,25 +15,42 @@ def compile_snapshot(snapshot: Snapshot, semantics: Semantics) -> Index:
     index = Index(semantics)
     index.permissions = dict(snapshot.permissions)
     index.keys = set(snapshot.permissions.values())
-    bits = {id_: index.vocabulary.add(key) for id_, key in snapshot.permissions.items()}
-    packed = dict(snapshot.role_permissions)
-    for id_, owned in snapshot.roles.items():
-        granted = (bits[each] for (each,) in iter_unpack("16s", packed.get(id_, b"")))
-        index.roles[id_] = Role(owned, mask_of(granted))
+    _bundle_permissions(index, snapshot)
     index.groups = dict(snapshot.groups)
     for status, users in snapshot.statuses:
         index.users.update((user, status) for (user,) in iter_unpack("16s", users))
     for id_, status in snapshot.tenants.items():
         index.tenants[id_] = Tenant(status)
-    for id_, role in index.roles.items():
-        index.tenants[role.tenant].roles.add(id_)
+    for id_, owned in snapshot.roles.items():
+        index.tenant(owned.tenant).roles.add(id_)
     for owner, pairs in snapshot.group_roles:
-        index.tenants[owner].group_roles = _gather(pairs)
+        index.tenant(owner).group_roles = _gather(pairs)
     direct, members = dict(snapshot.user_roles), dict(snapshot.group_members)
-    for id_, tenant in index.tenants.items():
-        _fill_rows(index, tenant, direct.get(id_, b""), members.get(id_, b""))
+    for owner in direct.keys() | members.keys():
+        _fill_rows(
+            index,
+            index.tenant(owner),
+            direct.get(owner, b""),
+            members.get(owner, b""),
+        )
     _find_foreign(index, snapshot)
     return index
+
+
+def _bundle_permissions(index: Index, snapshot: Snapshot) -> None:
+    bits = {id_: index.vocabulary.add(key) for id_, key in snapshot.permissions.items()}
+    for id_, owned in snapshot.roles.items():
+        index.roles[id_] = Role(owned)
+    for id_, packed in snapshot.role_permissions:
+        bundled = [permission for (permission,) in iter_unpack("16s", packed)]
+        for permission in bundled:
+            if permission not in bits:
+                index.orphans.setdefault(permission, set()).add(id_)
+        mask = mask_of(bits[each] for each in bundled if each in bits)
+        if id_ in index.roles:
+            index.roles[id_].mask = mask
+        elif mask:
+            index.roles[id_] = Role(NOWHERE, mask)
 
 
 def _gather(pairs: bytes) -> dict[Id, Ids]:

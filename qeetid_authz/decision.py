@@ -80,7 +80,7 @@ def refusal(index: Index, principal: Principal, permission: str) -> Reason:
 
 def _inactive(index: Index, principal: Principal) -> Reason | None:
     tenant = index.tenants.get(principal.tenant)
-    if tenant is None:
+    if tenant is None or tenant.status is None:
         return Reason.UNKNOWN_TENANT
     if not index.is_open(tenant):
         return Reason.TENANT_INACTIVE

@@ -11,6 +11,7 @@
         ├── NotMigratedError    our schema is missing or of another version
         ├── StandbyError        it is a standby
         ├── DisarmedError       a change trigger is missing or disabled
+        ├── FeedError           the feed failed in a way that nobody foresaw
         └── MigrationBusyError  another migration is running
 
 Each class has a stable `code`. A message names the input and the remedy,
@@ -112,6 +113,12 @@ class DisarmedError(DatabaseError):
     """A trigger of the change feed is missing or disabled."""
 
     code = "feed_disarmed"
+
+
+class FeedError(DatabaseError):
+    """The feed failed in a way that nobody foresaw, and starts over."""
+
+    code = "feed_broken"
 
 
 class MigrationBusyError(DatabaseError):

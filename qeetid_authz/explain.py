@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from qeetid_authz.decision import SENTENCES, Reason, refusal
 from qeetid_authz.ids import Id, format_id
-from qeetid_authz.index import Index, Profile
+from qeetid_authz.index import NOWHERE, Ids, Index, Profile, Role
 from qeetid_authz.model import Principal
 from qeetid_authz.revision import Revision
 
@@ -113,22 +113,30 @@ def _paths(index: Index, principal: Principal, permission: str) -> Iterator[Gran
     if position is None or profile is None:
         return
     tenant = principal.tenant
-    for role_id, role in index.counted_roles(tenant, profile.roles):
-        if role.mask >> position & 1:
-            yield GrantPath(permission, role.name, format_id(role_id))
-    carried = index.tenants[tenant].group_roles
+    for role_id, role in _carrying(index, tenant, profile.roles, position):
+        yield GrantPath(permission, role.name, format_id(role_id))
+    bound = index.tenants[tenant].group_roles
     for group_id, group in index.counted_groups(tenant, profile.groups):
         if group.tenant != tenant:
             continue  # Qeet ID's explain joins the group's tenant, its check doesn't
-        for role_id, role in index.counted_roles(tenant, carried.get(group_id, ())):
-            if role.mask >> position & 1:
-                yield GrantPath(
-                    permission,
-                    role.name,
-                    format_id(role_id),
-                    group.name,
-                    format_id(group_id),
-                )
+        roles = bound.get(group_id, ())
+        for role_id, role in _carrying(index, tenant, roles, position):
+            yield GrantPath(
+                permission,
+                role.name,
+                format_id(role_id),
+                group.name,
+                format_id(group_id),
+            )
+
+
+def _carrying(
+    index: Index, tenant: Id, roles: Ids, position: int
+) -> Iterator[tuple[Id, Role]]:
+    """Those roles that count, exist and bundle the permission."""
+    for id_, role in index.counted_roles(tenant, roles):
+        if role.exists and role.mask >> position & 1:
+            yield id_, role
 
 
 def _acting_profile(index: Index, principal: Principal) -> Profile | None:
@@ -146,12 +154,13 @@ def _missing(
     tenant = index.tenants.get(tenant_id)
     if reason is not Reason.NO_GRANT or position is None or tenant is None:
         return
+    own = tuple(tenant.roles)
     groups: dict[Id, list[CarryingGroup]] = {
-        role_id: []
-        for role_id in tenant.roles
-        if index.roles[role_id].mask >> position & 1
+        role_id: [] for role_id, _ in _carrying(index, tenant_id, own, position)
     }
     for group_id, group in index.counted_groups(tenant_id, tuple(tenant.group_roles)):
+        if group is NOWHERE:
+            continue
         for role_id in tenant.group_roles[group_id]:
             if role_id in groups:
                 groups[role_id].append(CarryingGroup(group.name, format_id(group_id)))

@@ -9,6 +9,14 @@ from qeetid_authz.permissions import Grants, Vocabulary
 Ids = tuple[Id, ...]
 
 
+NOWHERE = Owned(b"", "")
+"""Of a role or group without a row of its own, which other rows still refer to.
+
+Foreign keys rule that out, but a session that replays changes for a replication peer
+doesn't check them.
+"""
+
+
 class Role:
     """A role: whose it is, its name, and the permissions it bundles."""
 
@@ -17,6 +25,11 @@ class Role:
     def __init__(self, owned: Owned, mask: int = 0) -> None:
         self.tenant, self.name = owned
         self.mask = mask
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has a row of its own."""
+        return bool(self.tenant)
 
 
 class Profile:
@@ -46,7 +59,7 @@ class Tenant:
     """One tenant's users, and the roles that its groups carry.
 
     Attributes:
-        status: `active`, `suspended` or `deleted`.
+        status: `active`, `suspended` or `deleted`; None without a row of its own.
         rows: user -> profile, of those who may act.
         withheld: the same of those who may not (only under strict semantics).
         profiles: (roles, groups) -> profile.
@@ -66,7 +79,7 @@ class Tenant:
         "withheld",
     )
 
-    def __init__(self, status: str) -> None:
+    def __init__(self, status: str | None) -> None:
         self.status = status
         self.rows: dict[Id, Profile] = {}
         self.withheld: dict[Id, Profile] = {}
@@ -75,6 +88,22 @@ class Tenant:
         self.roles: set[Id] = set()
         self.edition = 0
         self._group_masks: dict[Id, int] = {}
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it neither exists nor is referred to."""
+        referred = self.profiles or self.group_roles or self.roles
+        return self.status is None and not referred
+
+    def referred(self, ids: set[Id]) -> set[Id]:
+        """Those of some roles and groups that anything here refers to."""
+        found = ids & self.group_roles.keys()
+        for roles in self.group_roles.values():
+            found.update(ids.intersection(roles))
+        for profile in self.profiles.values():
+            found.update(ids.intersection(profile.roles))
+            found.update(ids.intersection(profile.groups))
+        return found
 
     def revise(self) -> None:
         """What roles or groups grant has changed: no grants worked out still stand."""
@@ -119,12 +148,14 @@ class Index:
         keys: their keys.
         users: user id -> status, of those that exist.
         foreign: role or group id -> tenants that refer to it without owning it.
+        orphans: permission id that doesn't exist -> roles that bundle it.
     """
 
     __slots__ = (
         "foreign",
         "groups",
         "keys",
+        "orphans",
         "permissions",
         "roles",
         "semantics",
@@ -143,11 +174,19 @@ class Index:
         self.users: dict[Id, str] = {}
         self.tenants: dict[Id, Tenant] = {}
         self.foreign: dict[Id, set[Id]] = {}
+        self.orphans: dict[Id, set[Id]] = {}
 
     @property
     def is_strict(self) -> bool:
         """Whether tenants are isolated and the inactive refused."""
         return self.semantics is Semantics.STRICT
+
+    def tenant(self, id_: Id) -> Tenant:
+        """A tenant's entry, made if something refers to it before it exists."""
+        entry = self.tenants.get(id_)
+        if entry is None:
+            entry = self.tenants[id_] = Tenant(None)
+        return entry
 
     def may_act(self, user: Id) -> bool:
         """Whether a user's own status lets it act."""
@@ -218,6 +257,6 @@ class Index:
     def counted_groups(self, tenant: Id, ids: Ids) -> Iterator[tuple[Id, Owned]]:
         """Those groups whose grants count in a tenant: in strict, its own."""
         for id_ in ids:
-            group = self.groups.get(id_)
-            if group and (group.tenant == tenant or not self.is_strict):
+            group = self.groups.get(id_, NOWHERE)
+            if group.tenant == tenant or not self.is_strict:
                 yield id_, group

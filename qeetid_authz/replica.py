@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from qeetid_authz.errors import (
     DisarmedError,
+    FeedError,
     NotMigratedError,
     SchemaError,
     StandbyError,
@@ -21,7 +22,7 @@ SCHEMA_VERSION = 1
 BACKLOG_LIMIT = 200_000
 """Keys in one poll beyond which loading everything is the shorter way."""
 
-UNTRUSTWORTHY = (DisarmedError, NotMigratedError, SchemaError)
+UNTRUSTWORTHY = (DisarmedError, FeedError, NotMigratedError, SchemaError)
 """Errors after which changes may have gone unseen: nothing known counts any more."""
 
 _BACKOFF_FIRST = 0.1  # seconds

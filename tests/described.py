@@ -21,6 +21,7 @@ def describe(index: Index) -> dict[str, Any]:
         "keys": index.keys,
         "users": index.users,
         "groups": index.groups,
+        "orphans": index.orphans,
         "roles": {i: (r.tenant, r.name, keys(r.mask)) for i, r in index.roles.items()},
         "tenants": {
             id_: {

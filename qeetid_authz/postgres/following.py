@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from psycopg import AsyncConnection, Connection
 
-from qeetid_authz.errors import DatabaseError, UnreachableError
+from qeetid_authz.errors import DatabaseError, FeedError, UnreachableError
 from qeetid_authz.postgres.connecting import connect, connect_async, translated
 from qeetid_authz.postgres.feed import Poll, Row, Update, drive, drive_async, poll
 from qeetid_authz.replica import Replica
@@ -61,8 +61,11 @@ def follow(
 ) -> Following:
     """What a follower has to do, without end.
 
-    A `DatabaseError` of an action is thrown in where the action was asked for.
+    An error of an action is thrown in where the action was asked for. One that
+    nobody foresaw makes the feed start over, and never stop: what was half applied
+    is loaded anew. Only before the first update it is raised.
     """
+    begun = False
     while True:
         try:
             yield Connect()
@@ -70,12 +73,24 @@ def follow(
                 looked_at = clock()
                 update = yield Ask(poll(replica))
                 sink.publish(update, looked_at)
+                begun = True
                 busy = not isinstance(update, Revision)
                 yield Pause(replica.pause(busy=busy, jitter=jitter()))
-        except DatabaseError as error:
-            replica.failed(error)
-            sink.feed_failed(error)
+        except Exception as error:
+            if not begun:
+                raise
+            failure = _foreseen(error)
+            replica.failed(failure)
+            sink.feed_failed(failure)
             yield Pause(replica.pause(busy=False, jitter=jitter()))
+
+
+def _foreseen(error: Exception) -> DatabaseError:
+    if isinstance(error, DatabaseError):
+        return error
+    failure = FeedError(f"the feed failed ({error!r}); it starts over")
+    failure.__cause__ = error
+    return failure
 
 
 class Follower:
@@ -107,7 +122,7 @@ class Follower:
         while not self._stopped.is_set():
             try:
                 done = self._act(action)
-            except DatabaseError as error:
+            except Exception as error:  # noqa: BLE001  (the feed never stops)
                 action = self._following.throw(error)
             else:
                 action = self._following.send(done)
@@ -169,7 +184,7 @@ class AsyncFollower:
             while True:
                 try:
                     done = await self._act(action)
-                except DatabaseError as error:
+                except Exception as error:  # noqa: BLE001  (the feed never stops)
                     action = self._following.throw(error)
                 else:
                     action = self._following.send(done)

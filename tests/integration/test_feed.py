@@ -1,6 +1,8 @@
 """The change feed against a real server: every write is seen, noise leaves no trace."""
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +21,7 @@ from qeetid_authz.errors import (
     UnreachableError,
 )
 from qeetid_authz.model import Changes, Owned, Snapshot
+from qeetid_authz.postgres.embedded import Cluster
 from qeetid_authz.postgres.migrate import migrate, remove
 from qeetid_authz.revision import Revision
 from tests.integration.following import (
@@ -384,6 +387,43 @@ def test_a_table_taken_away_fails_closed(filled: Connection, database: str) -> N
         assert isinstance(authz.last_error, SchemaError)
 
 
+def test_a_feed_that_fails_unforeseen_starts_over(
+    filled: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect while changes are applied denies everything until all is loaded anew."""
+    ann = Principal.user(str(uuid(ANN)), str(uuid(ACME)))
+
+    def defect(*_: object) -> None:
+        monkeypatch.undo()
+        raise KeyError("a defect")
+
+    with Authorizer.open(database) as authz:
+        monkeypatch.setattr("qeetid_authz.engine.apply_changes", defect)
+        filled.execute("DELETE FROM tenant.group_members")
+
+        assert_follows(authz, filled)
+        eventually(lambda: authz.can(ann, "billing:write"))
+        assert {"start": 2} == authz.replica.resyncs
+
+
+def test_orphans_do_not_stop_the_feed(authz: Authorizer, filled: Connection) -> None:
+    """Rows left behind where foreign keys were off are followed like any others."""
+    with filled.transaction():
+        filled.execute("SET LOCAL session_replication_role = replica")
+        filled.execute("DELETE FROM tenant.tenants")
+        filled.execute("DELETE FROM rbac.permissions WHERE id = %(write)s", PARAMETERS)
+        filled.execute("DELETE FROM tenant.groups")
+    assert_follows(authz, filled)
+
+    with filled.transaction():
+        filled.execute("SET LOCAL session_replication_role = replica")
+        filled.execute("DELETE FROM rbac.roles")
+    assert_follows(authz, filled)
+
+    filled.execute("TRUNCATE rbac.permissions CASCADE")
+    assert_follows(authz, filled)
+
+
 def test_a_lost_connection_is_made_again(filled: Connection, database: str) -> None:
     """A replica whose connection was cut resumes where it was, without loading."""
     with Authorizer.open(database) as authz:
@@ -529,3 +569,20 @@ def test_a_dsn_must_be_text() -> None:
     """Anything but text is refused by the constructor."""
     with pytest.raises(TypeError, match="DSN"):
         Authorizer(None)  # type: ignore[arg-type]
+
+
+def test_a_crashed_server_is_loaded_anew() -> None:
+    """After a crash transaction ids mean something else: everything is read again."""
+    with Cluster() as cluster:
+        dsn = cluster.dsn()
+        migrate(dsn, bootstrap=True)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            write(small_tables(), connection)
+        with Authorizer.open(dsn) as authz:
+            with psycopg.connect(dsn) as victim:
+                os.kill(victim.info.backend_pid, signal.SIGKILL)
+            eventually(lambda: authz.replica.resyncs.get("incarnation") == 1)
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                connection.execute("DELETE FROM rbac.user_roles")
+
+                assert_follows(authz, connection)

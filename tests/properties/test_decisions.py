@@ -32,10 +32,10 @@ def engine_over(tables: Tables, how: Semantics) -> Engine:
     return engine
 
 
-@given(randoms, semantics)
-def test_can_is_the_oracle(random: Random, how: Semantics) -> None:
+@given(randoms, semantics, st.booleans())
+def test_can_is_the_oracle(random: Random, how: Semantics, foreign_keys: bool) -> None:
     """Every question gets the naive evaluator's answer."""
-    tables = random_tables(random)
+    tables = random_tables(random, foreign_keys=foreign_keys)
     engine = engine_over(tables, how)
 
     expected = [oracle.check(tables, how, *question) for question in QUESTIONS]
@@ -44,16 +44,18 @@ def test_can_is_the_oracle(random: Random, how: Semantics) -> None:
     assert expected == got
 
 
-@given(randoms, semantics)
-def test_answers_follow_changes(random: Random, how: Semantics) -> None:
+@given(randoms, semantics, st.booleans())
+def test_answers_follow_changes(
+    random: Random, how: Semantics, foreign_keys: bool
+) -> None:
     """Answers given before don't outlive the changes that make them wrong."""
-    tables = random_tables(random)
+    tables = random_tables(random, foreign_keys=foreign_keys)
     engine = engine_over(tables, how)
     asked = random.sample(QUESTIONS, 60)
     for _ in range(12):
         former = tables.copy()
         for _ in range(random.choice((1, 1, 1, 4))):
-            random_write(tables, random)
+            random_write(tables, random, foreign_keys=foreign_keys)
         engine.publish(tables.changes_since(former, random), 0.0)
 
         expected = [oracle.check(tables, how, *question) for question in asked]
@@ -62,25 +64,29 @@ def test_answers_follow_changes(random: Random, how: Semantics) -> None:
         assert expected == got
 
 
-@given(randoms, semantics)
+@given(randoms, semantics, st.booleans())
 @settings(max_examples=300)
-def test_applying_is_recompiling(random: Random, how: Semantics) -> None:
+def test_applying_is_recompiling(
+    random: Random, how: Semantics, foreign_keys: bool
+) -> None:
     """An index with changes applied is the index compiled from the later facts."""
-    tables = random_tables(random)
+    tables = random_tables(random, foreign_keys=foreign_keys)
     index = compile_snapshot(tables.snapshot(), how)
     for _ in range(10):
         former = tables.copy()
         for _ in range(random.choice((1, 1, 2, 6))):
-            random_write(tables, random)
+            random_write(tables, random, foreign_keys=foreign_keys)
         apply_changes(index, tables.changes_since(former, random))
 
         assert describe(compile_snapshot(tables.snapshot(), how)) == describe(index)
 
 
-@given(randoms, semantics)
-def test_explain_walks_the_oracles_paths(random: Random, how: Semantics) -> None:
+@given(randoms, semantics, st.booleans())
+def test_explain_walks_the_oracles_paths(
+    random: Random, how: Semantics, foreign_keys: bool
+) -> None:
     """An explanation has exactly the grant paths there are, in the defined order."""
-    tables = random_tables(random)
+    tables = random_tables(random, foreign_keys=foreign_keys)
     engine = engine_over(tables, how)
     for tenant, user, key in random.sample(QUESTIONS, 60):
         paths = oracle.explain(tables, how, tenant, user, key)
