@@ -9,7 +9,7 @@ import logging
 from random import random
 from threading import Event, Thread
 from time import monotonic
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 from qeetid_authz.apikeys import ApiKeys
 from qeetid_authz.engine import Engine
@@ -30,6 +30,14 @@ MAX_STALENESS = 30.0  # seconds
 _WATCH_INTERVAL = 0.01  # seconds
 
 _log = logging.getLogger("qeetid_authz")
+
+
+class Options(TypedDict, total=False):
+    """The keywords of an authorizer; its constructor says what they mean."""
+
+    semantics: Semantics | str
+    max_staleness: float
+    poll_interval: float
 
 
 class _Following(Engine):
@@ -118,15 +126,12 @@ class Authorizer(_Following):
     _thread: Thread
 
     @classmethod
-    def open(
-        cls,
-        dsn: str,
-        *,
-        semantics: Semantics | str = Semantics.STRICT,
-        max_staleness: float = MAX_STALENESS,
-        poll_interval: float = POLL_INTERVAL,
-    ) -> Self:
-        """An authorizer that is loaded and follows; see the constructor.
+    def open(cls, dsn: str, **options: Unpack[Options]) -> Self:
+        """An authorizer that is loaded and follows.
+
+        Args:
+            dsn: of the Qeet ID database, its primary.
+            **options: as the constructor takes them.
 
         Raises:
             UnreachableError: the database doesn't answer.
@@ -134,12 +139,7 @@ class Authorizer(_Following):
             NotMigratedError, DisarmedError: `qeetid-authz migrate` must run first.
             StandbyError: it is a standby.
         """
-        return cls(
-            dsn,
-            semantics=semantics,
-            max_staleness=max_staleness,
-            poll_interval=poll_interval,
-        ).__enter__()
+        return cls(dsn, **options).__enter__()
 
     def __enter__(self) -> Self:
         if self.is_loaded:
@@ -172,22 +172,9 @@ class AsyncAuthorizer(_Following):
     _task: asyncio.Task[None]
 
     @classmethod
-    async def open(
-        cls,
-        dsn: str,
-        *,
-        semantics: Semantics | str = Semantics.STRICT,
-        max_staleness: float = MAX_STALENESS,
-        poll_interval: float = POLL_INTERVAL,
-    ) -> Self:
-        """An authorizer that is loaded and follows; raises as `Authorizer.open`."""
-        authorizer = cls(
-            dsn,
-            semantics=semantics,
-            max_staleness=max_staleness,
-            poll_interval=poll_interval,
-        )
-        return await authorizer.__aenter__()
+    async def open(cls, dsn: str, **options: Unpack[Options]) -> Self:
+        """An authorizer that is loaded and follows; as `Authorizer.open`."""
+        return await cls(dsn, **options).__aenter__()
 
     async def __aenter__(self) -> Self:
         if self.is_loaded:

@@ -14,7 +14,7 @@ from qeetid_authz import Authorizer, Principal, Semantics
 from qeetid_authz.ids import format_id
 from tests import truth
 from tests.integration.following import eventually
-from tests.server.sidecars import Wire, request, sidecar
+from tests.server.sidecars import Wire, ask_in_batch, request, seen_up_to, sidecar
 from tests.tables import Tables, named, read, write
 from tests.writes import KEYS, TENANTS, USERS, random_tables, random_write
 
@@ -65,7 +65,7 @@ class Everything:
         for authz in self.authorizers.values():
             eventually(lambda authz=authz: authz.revision.xmin > xid)  # type: ignore[misc]
         for base_url in self.sidecars.values():
-            eventually(lambda base_url=base_url: _seen(base_url) > xid)  # type: ignore[misc]
+            eventually(lambda base_url=base_url: seen_up_to(base_url) > xid)  # type: ignore[misc]
 
     def assert_all_agree(self, how: Semantics) -> None:
         """Every question gets SQL's answer, in process and over HTTP, one by one."""
@@ -90,12 +90,6 @@ class Everything:
             assert bool(expected) is body["allowed"]
 
 
-def _seen(base_url: str) -> int:
-    """The transaction up to which a sidecar has seen all."""
-    report = json.loads(request(base_url, "/readyz").body)
-    return int(report["revision"].partition("@")[2].partition(":")[0])
-
-
 def _target(tenant: str, user: str, key: str) -> str:
     return f"/v1/check?tenant_id={tenant}&user_id={user}&permission={key}"
 
@@ -118,20 +112,8 @@ def _asked_singly(base_url: str) -> list[bool]:
 def _asked_in_batches(base_url: str) -> list[bool]:
     answers = []
     for tenant in dict.fromkeys(tenant for tenant, _, _ in QUESTIONS):
-        checks = [
-            {"user_id": user, "permission": key}
-            for t, user, key in QUESTIONS
-            if t == tenant
-        ]
-        body = json.dumps({"tenant_id": tenant, "checks": checks}).encode()
-        reply = request(
-            base_url,
-            "/v1/check/batch",
-            method="POST",
-            body=body,
-            Content_Type="application/json",
-        )
-        answers += [each["allowed"] for each in json.loads(reply.body)["results"]]
+        of_tenant = [(user, key) for t, user, key in QUESTIONS if t == tenant]
+        answers += ask_in_batch(base_url, tenant, of_tenant)
     return answers
 
 

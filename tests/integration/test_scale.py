@@ -19,7 +19,7 @@ from qeetid_authz.document import Document, read_document
 from qeetid_authz.postgres.documents import import_document
 from tests import truth
 from tests.integration.following import eventually
-from tests.server.sidecars import Wire, request, sidecar
+from tests.server.sidecars import Wire, ask_in_batch, seen_up_to, sidecar
 
 USERS = 100_000
 GROUPS = 1_000
@@ -154,22 +154,9 @@ def ask_over_http(base_url: str, questions: list[Question]) -> list[bool]:
             answers.append(json.loads(wire.receive().body)["allowed"])
     for start in range(SINGLE, len(questions), BATCH):
         part = questions[start : start + BATCH]
-        checks = [{"user_id": user, "permission": key} for _, user, key in part]
-        body = json.dumps({"tenant_id": part[0][0], "checks": checks}).encode()
-        reply = request(
-            base_url,
-            "/v1/check/batch",
-            method="POST",
-            body=body,
-            Content_Type="application/json",
-        )
-        answers += [each["allowed"] for each in json.loads(reply.body)["results"]]
+        pairs = [(user, key) for _, user, key in part]
+        answers += ask_in_batch(base_url, part[0][0], pairs)
     return answers
-
-
-def _seen(base_url: str) -> int:
-    report = json.loads(request(base_url, "/readyz").body)
-    return int(report["revision"].partition("@")[2].partition(":")[0])
 
 
 @pytest.mark.timeout(900)
@@ -206,4 +193,4 @@ def test_a_real_catalogue_is_answered_as_sql_answers(
             if round_ == 0:
                 xid = write_randomly(connection, random)
                 eventually(lambda xid=xid: authz.revision.xmin > xid)  # type: ignore[misc]
-                eventually(lambda xid=xid: _seen(base_url) > xid)  # type: ignore[misc]
+                eventually(lambda xid=xid: seen_up_to(base_url) > xid)  # type: ignore[misc]

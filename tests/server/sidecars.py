@@ -1,8 +1,9 @@
 """A sidecar that serves on a thread of its own, and a client that sends raw bytes."""
 
 import asyncio
+import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Queue
@@ -141,3 +142,24 @@ def eventually(condition: Callable[[], bool]) -> None:
     while not condition():
         assert monotonic() < deadline, "it didn't come true"
         sleep(0.01)
+
+
+def seen_up_to(base_url: str) -> int:
+    """The transaction below which a sidecar has seen everything."""
+    report = json.loads(request(base_url, "/readyz").body)
+    return int(report["revision"].partition("@")[2].partition(":")[0])
+
+
+def ask_in_batch(
+    base_url: str, tenant: str, questions: Iterable[tuple[str, str]]
+) -> list[bool]:
+    """The answers to questions, each a user and a key, from one batch."""
+    checks = [{"user_id": user, "permission": key} for user, key in questions]
+    reply = request(
+        base_url,
+        "/v1/check/batch",
+        method="POST",
+        body=json.dumps({"tenant_id": tenant, "checks": checks}).encode(),
+        Content_Type="application/json",
+    )
+    return [each["allowed"] for each in json.loads(reply.body)["results"]]
