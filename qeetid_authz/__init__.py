@@ -18,7 +18,7 @@ from qeetid_authz.errors import (
     DatabaseError,
     DocumentError,
     NotOpenError,
-    PermissionDeniedError,
+    PermissionDenied,
 )
 from qeetid_authz.explain import Explanation, GrantPath, Missing
 from qeetid_authz.model import Kind, Principal, Semantics
@@ -40,7 +40,7 @@ __all__ = [
     "Kind",
     "Missing",
     "NotOpenError",
-    "PermissionDeniedError",
+    "PermissionDenied",
     "Principal",
     "Reason",
     "Revision",

@@ -62,10 +62,10 @@ class _Following(Engine):
         """
         if not isinstance(dsn, str):
             raise TypeError(f"a DSN must be a string, not `{dsn!r}`")
-        if not max_staleness > 0 or not poll_interval > 0:
+        if not 0 < poll_interval < max_staleness:
             raise ValueError(
-                f"max_staleness `{max_staleness}` and poll_interval `{poll_interval}`"
-                " must be more than 0 seconds"
+                f"poll_interval `{poll_interval}` must be more than 0 seconds and less"
+                f" than max_staleness `{max_staleness}`"
             )
         super().__init__(semantics, monotonic, max_staleness)
         self.api_keys = ApiKeys()

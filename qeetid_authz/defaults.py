@@ -19,21 +19,21 @@ def configure(authorizer: Engine | None) -> None:
     _current = _UNCONFIGURED if authorizer is None else authorizer
 
 
-def can(principal: Principal, permission: str) -> bool:
+def can(principal: Principal, key: str) -> bool:
     """`Engine.can` of the configured authorizer."""
-    return _current.can(principal, permission)
+    return _current.can(principal, key)
 
 
-def check(principal: Principal, permission: str) -> Decision:
+def check(principal: Principal, key: str) -> Decision:
     """`Engine.check` of the configured authorizer."""
-    return _current.check(principal, permission)
+    return _current.check(principal, key)
 
 
-def explain(principal: Principal, permission: str) -> Explanation:
+def explain(principal: Principal, key: str) -> Explanation:
     """`Engine.explain` of the configured authorizer."""
-    return _current.explain(principal, permission)
+    return _current.explain(principal, key)
 
 
-def require(principal: Principal, permission: str) -> None:
+def require(principal: Principal, key: str) -> None:
     """`Engine.require` of the configured authorizer."""
-    _current.require(principal, permission)
+    _current.require(principal, key)

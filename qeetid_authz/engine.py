@@ -9,7 +9,7 @@ from qeetid_authz.applying import apply_changes
 from qeetid_authz.compiler import compile_snapshot
 from qeetid_authz.decision import SENTENCES, Decision, Reason, decide
 from qeetid_authz.document import Document, read_document, snapshot
-from qeetid_authz.errors import AuthzError, NotOpenError, PermissionDeniedError
+from qeetid_authz.errors import AuthzError, NotOpenError, PermissionDenied
 from qeetid_authz.explain import Explanation, explain
 from qeetid_authz.ids import Id, format_id, parse_id
 from qeetid_authz.index import Index
@@ -173,20 +173,20 @@ class Engine:
 
     # Asking
 
-    def can(self, principal: Principal, permission: str) -> bool:
+    def can(self, principal: Principal, key: str) -> bool:
         """Whether a principal holds a permission; unknown ids are denied.
 
         Raises:
-            TypeError: `principal` is no Principal, or `permission` no string.
+            TypeError: `principal` is no Principal, or `key` no string.
             NotOpenError: the authorizer isn't open.
         """
         try:
-            return self._seats[principal.key][permission]
+            return self._seats[principal.key][key]
         except (KeyError, AttributeError, TypeError):
-            return self._seat_and_ask(principal, permission)
+            return self._seat_and_ask(principal, key)
 
-    def _seat_and_ask(self, principal: Principal, permission: str) -> bool:
-        _require_question(principal, permission)
+    def _seat_and_ask(self, principal: Principal, key: str) -> bool:
+        _require_question(principal, key)
         with self._lock:
             index = self._require_index()
             if self.is_stale:
@@ -195,18 +195,18 @@ class Engine:
             if grants is None:
                 return False
             self._seats[principal.key] = grants.answers
-            return grants.allows(permission)
+            return grants.allows(key)
 
-    def check(self, principal: Principal, permission: str) -> Decision:
+    def check(self, principal: Principal, key: str) -> Decision:
         """The decision, with its reason, revision and age.
 
         Raises:
-            TypeError: `principal` is no Principal, or `permission` no string.
+            TypeError: `principal` is no Principal, or `key` no string.
             NotOpenError: the authorizer isn't open.
         """
-        _require_question(principal, permission)
+        _require_question(principal, key)
         with self._lock:
-            return self._decide(principal, permission)
+            return self._decide(principal, key)
 
     def check_many(self, questions: Iterable[tuple[Principal, str]]) -> list[Decision]:
         """The decisions on several questions, in order, all at one revision.
@@ -216,8 +216,8 @@ class Engine:
             NotOpenError: the authorizer isn't open.
         """
         asked = list(questions)
-        for principal, permission in asked:
-            _require_question(principal, permission)
+        for principal, key in asked:
+            _require_question(principal, key)
         with self._lock:
             return [self._decide(*question) for question in asked]
 
@@ -244,52 +244,45 @@ class Engine:
             if self.is_stale:
                 return [False for _ in questions], revision, age
             grants = index.grants
-            held = (
-                (grants(tenant, user), permission) for user, permission in questions
-            )
-            answers = [
-                each is not None and each.allows(permission)
-                for each, permission in held
-            ]
+            held = ((grants(tenant, user), key) for user, key in questions)
+            answers = [each is not None and each.allows(key) for each, key in held]
             return answers, revision, age
 
-    def _decide(self, principal: Principal, permission: str) -> Decision:
+    def _decide(self, principal: Principal, key: str) -> Decision:
         index = self._require_index()
-        reason = Reason.STALE if self.is_stale else decide(index, principal, permission)
+        reason = Reason.STALE if self.is_stale else decide(index, principal, key)
         return Decision(reason is Reason.GRANTED, reason, self._revision, self.age)
 
-    def require(self, principal: Principal, permission: str) -> None:
+    def require(self, principal: Principal, key: str) -> None:
         """Return when the principal holds the permission.
 
         Raises:
-            PermissionDeniedError: it doesn't; the error carries the decision.
-            TypeError: `principal` is no Principal, or `permission` no string.
+            PermissionDenied: it doesn't; the error carries the decision.
+            TypeError: `principal` is no Principal, or `key` no string.
             NotOpenError: the authorizer isn't open.
         """
-        decision = self.check(principal, permission)
+        decision = self.check(principal, key)
         if not decision:
-            raise PermissionDeniedError(
-                f"{principal.kind} `{principal.id}` may not `{permission}` in tenant"
+            raise PermissionDenied(
+                f"{principal.kind} `{principal.id}` may not `{key}` in tenant"
                 f" `{principal.tenant_id}`: {SENTENCES[decision.reason]}",
                 decision,
             )
 
-    def explain(self, principal: Principal, permission: str) -> Explanation:
+    def explain(self, principal: Principal, key: str) -> Explanation:
         """The decision with every grant path, or with what would be enough.
 
         Raises:
-            TypeError: `principal` is no Principal, or `permission` no string.
+            TypeError: `principal` is no Principal, or `key` no string.
             NotOpenError: the authorizer isn't open.
         """
-        _require_question(principal, permission)
+        _require_question(principal, key)
         with self._lock:
             index = self._require_index()
             revision, age = self._revision, self.age
             if self.is_stale:
-                return Explanation(
-                    False, permission, (), Reason.STALE, (), revision, age
-                )
-            return explain(index, principal, permission, revision, age)
+                return Explanation(False, key, (), Reason.STALE, (), revision, age)
+            return explain(index, principal, key, revision, age)
 
     def effective_permissions(self, principal: Principal) -> list[str]:
         """All keys that the principal holds, sorted; none when it may not act.
@@ -298,47 +291,53 @@ class Engine:
             TypeError: `principal` is no Principal.
             NotOpenError: the authorizer isn't open.
         """
+        keys, _, _ = self.holdings(principal)
+        return keys
+
+    def holdings(self, principal: Principal) -> tuple[list[str], Revision, float]:
+        """The same with its revision, and the age of that in seconds."""
         _require_question(principal, "")
         with self._lock:
             index = self._require_index()
+            revision, age = self._revision, self.age
             grants = index.grants(principal.tenant, principal.subject)
             if grants is None or self.is_stale:
-                return []
-            return index.vocabulary.keys(grants.mask)
+                return [], revision, age
+            return index.vocabulary.keys(grants.mask), revision, age
 
-    def who_can(self, tenant_id: str, permission: str) -> Iterator[str]:
+    def who_can(self, tenant_id: str, key: str) -> Iterator[str]:
         """The ids of all users who hold a permission in a tenant, ascending.
 
         All of them are of one revision, that of the call, however long the caller
         takes to read on.
 
         Raises:
-            TypeError: `tenant_id` or `permission` is no string.
+            TypeError: `tenant_id` or `key` is no string.
             ValueError: `tenant_id` is no UUID.
             NotOpenError: the authorizer isn't open.
         """
         tenant = parse_id(tenant_id)
-        _require_key(permission)
+        _require_key(key)
         with self._lock:
             index = self._require_index()
             entry = index.tenants.get(tenant)
             if entry is None or self.is_stale or not index.is_open(entry):
                 return iter(())
-            holders = set(index.holders(tenant, permission))
+            holders = set(index.holders(tenant, key))
             users = [user for user, held in entry.rows.items() if held in holders]
         users.sort()
         return map(format_id, users)
 
 
-def _require_question(principal: Principal, permission: str) -> None:
+def _require_question(principal: Principal, key: str) -> None:
     if not isinstance(principal, Principal):
         raise TypeError(
             f"`{principal!r}` is no principal; make one with"
             " `Principal.user(user_id, tenant_id)`"
         )
-    _require_key(permission)
+    _require_key(key)
 
 
-def _require_key(permission: str) -> None:
-    if not isinstance(permission, str):
-        raise TypeError(f"a permission key must be a string, not `{permission!r}`")
+def _require_key(key: str) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"a permission key must be a string, not `{key!r}`")

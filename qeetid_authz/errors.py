@@ -2,7 +2,7 @@
 
     AuthzError
     ├── NotOpenError            used before opening or after closing
-    ├── PermissionDeniedError   `require` was refused
+    ├── PermissionDenied        `require` was refused
     ├── DocumentError           a declarative document breaks its rules
     ├── ImportConflictError     a document contradicts the database
     └── DatabaseError           the database can't serve as a source
@@ -37,7 +37,7 @@ class NotOpenError(AuthzError):
     code = "not_open"
 
 
-class PermissionDeniedError(AuthzError):
+class PermissionDenied(AuthzError):  # noqa: N818  (an outcome, and the agreed name)
     """A required permission isn't held.
 
     Attributes:

@@ -158,7 +158,7 @@ def test_the_extra_is_enough_to_follow(wheel: Path, tmp_path: Path) -> None:
         python,
         "-c",
         "from qeetid_authz import AsyncAuthorizer, Authorizer\n"
-        "from qeetid_authz.postgres import documents, lookup, migrate",
+        "from qeetid_authz.postgres import exporting, importing, lookup, migrate",
     )
 
 

@@ -1,5 +1,6 @@
 """The public face: its names, its errors, and the purity of what lies under it."""
 
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -109,7 +110,7 @@ def test_the_tree_of_errors_is_told_in_full() -> None:
         for name, value in vars(errors).items()
         if isclass(value) and issubclass(value, AuthzError)
     }
-    drawn = {word for word in (errors.__doc__ or "").split() if word.endswith("Error")}
+    drawn = {"AuthzError", *re.findall(r"[├└]── (\w+)", errors.__doc__ or "")}
 
     assert drawn == defined
 

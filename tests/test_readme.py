@@ -14,7 +14,7 @@ import pytest
 import qeetid_authz
 from qeetid_authz.decision import Reason
 from qeetid_authz.document import decode_document
-from qeetid_authz.postgres.documents import import_document
+from qeetid_authz.postgres.importing import import_document
 from qeetid_authz_server.cli.main import _MODULES
 from qeetid_authz_server.settings import PREFIX, Settings
 

@@ -70,6 +70,8 @@ def _from_json(text: str) -> Any:
         _refuse(
             f"this is no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         )
+    except ValueError:  # Python reads no number of more digits
+        _refuse("a number has thousands of digits; a document has no numbers")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def resolve(document: Document) -> Resolved:
 
 
 def fold(text: str) -> str:
-    """A to Z in lower case: what a database's `lower` does in every locale."""
+    """A to Z in lower case: what a database's `lower` does, but for a Turkish one's."""
     return text.lower() if text.isascii() else text.translate(_FOLD)
 
 

@@ -12,7 +12,8 @@ from yaml import (
     parse,
 )
 from yaml import load as load_with
-from yaml.nodes import MappingNode, ScalarNode
+from yaml.constructor import ConstructorError
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 from qeetid_authz.errors import DocumentError
 
@@ -28,12 +29,31 @@ class _Loader(CSafeLoader):
         seen = set()
         names = [key for key, _ in node.value if isinstance(key, ScalarNode)]
         for name in names:
-            if name.value in seen and name.tag != "tag:yaml.org,2002:merge":
-                line = name.start_mark.line + 1
+            line = name.start_mark.line + 1
+            if name.tag == "tag:yaml.org,2002:merge":
+                # Merges of merges double with each line.
+                raise DocumentError(
+                    [f"`<<` in line {line} merges mappings; write them out instead"]
+                )
+            if name.value in seen:
                 problem = f"key `{name.value}` stands twice, again in line {line}"
                 raise DocumentError([f"{problem}; join them"])
             seen.add(name.value)
         return super().construct_mapping(node, deep)
+
+    def construct_object(
+        self,
+        node: Node,
+        deep: bool = False,  # noqa: FBT001, FBT002  (PyYAML's signature)
+    ) -> Any:
+        """Complain of a value that its tag or form doesn't allow, such as a date."""
+        try:
+            return super().construct_object(node, deep)
+        except (AttributeError, LookupError, OverflowError, ValueError) as error:
+            mark = node.start_mark
+            raise ConstructorError(
+                None, None, f"a value can't be read, quote it ({error})", mark
+            ) from error
 
 
 def load(text: str, *, deepest: int) -> Any:

@@ -13,6 +13,7 @@ from psycopg import (
     errors,
 )
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 
 from qeetid_authz.errors import (
     DatabaseError,
@@ -27,6 +28,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 _DEFAULTS: dict[str, str | int] = {
     "application_name": "qeetid-authz",
+    "client_encoding": "utf8",
     "connect_timeout": 5,  # seconds
     "keepalives_idle": 5,  # seconds
     "keepalives_interval": 2,  # seconds
@@ -66,6 +68,18 @@ def describe(dsn: str) -> str:
     return f"database `{given.get('dbname', '')}` at {host}:{port}"
 
 
+def require_idle(connection: Connection[Any]) -> None:
+    """Return when a connection is in no transaction.
+
+    Raises:
+        ValueError: it is in one, which would swallow ours.
+    """
+    if connection.info.transaction_status == TransactionStatus.INTRANS:
+        raise ValueError(
+            "the connection is inside a transaction; commit it or roll it back first"
+        )
+
+
 @contextmanager
 def translated(dsn: str | None = None) -> Iterator[None]:
     """Raise what psycopg raises as an error of this package's tree."""
@@ -73,6 +87,11 @@ def translated(dsn: str | None = None) -> Iterator[None]:
         yield
     except Error as error:
         raise _translate(error, dsn) from error
+    except UnicodeError as error:
+        raise DatabaseError(
+            f"the database holds text that is no UTF-8 ({error}); convert it to a"
+            " database with encoding UTF8"
+        ) from error
 
 
 def _translate(error: Error, dsn: str | None) -> DatabaseError:
@@ -148,7 +167,10 @@ _TRANSLATIONS = (
     ),
     (errors.InsufficientPrivilege, _forbidden),
     (errors.ReadOnlySqlTransaction, _read_only),
-    ((errors.DeadlockDetected, errors.SerializationFailure), _refused),
+    (
+        (errors.DeadlockDetected, errors.SerializationFailure, errors.QueryCanceled),
+        _refused,
+    ),
     (OperationalError, _unreachable),
     (ProgrammingError, _unreadable),
 )

@@ -54,7 +54,7 @@ def _routes(
         web.get("/v1/check", CheckRoute(authorizer, gate).get, allow_head=False),
         web.post("/v1/check/batch", batch.post),
         web.get(
-            "/v1/users/{user}/tenants/{tenant}/permissions",
+            r"/v1/users/{user:[^/]+}/tenants/{tenant:[^/]+}/permissions",
             permissions.get,
             allow_head=False,
         ),

@@ -45,7 +45,9 @@ _KINDS = MappingProxyType(
         ),
         # The sidecar's.
         Code.BATCH_TOO_LARGE: _Kind(413, "The batch is too large."),
-        Code.UNSUPPORTED_MEDIA_TYPE: _Kind(415, "Send the body as application/json."),
+        Code.UNSUPPORTED_MEDIA_TYPE: _Kind(
+            415, "Send the body as application/json, unencoded."
+        ),
         Code.UNAVAILABLE: _Kind(503, "Not ready to answer. Please try again.", True),
     }
 )

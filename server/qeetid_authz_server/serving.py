@@ -12,14 +12,13 @@ from typing import Any
 from aiohttp import web
 
 from qeetid_authz_server.app import AUTHORIZER, HEALTH, make_app
-from qeetid_authz_server.listening import Listener, ListenError
+from qeetid_authz_server.listening import Listener
 from qeetid_authz_server.logs import HTTP_LOG, configure_logging
 from qeetid_authz_server.settings import Settings
 
-__all__ = ["ListenError", "run", "serve"]
-
 _GRACE = 0.5  # seconds, for what is written when the drain ends
 _TICK = 0.01  # seconds
+_LINE_SIZE = 1 << 16  # bytes of a request line or a header
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +52,13 @@ async def serve(
     app = make_app(settings)
     listener = Listener(settings.address)
     runner = web.AppRunner(
-        app, access_log=None, logger=HTTP_LOG, shutdown_timeout=_GRACE
+        app,
+        access_log=None,
+        logger=HTTP_LOG,
+        shutdown_timeout=_GRACE,
+        max_line_size=_LINE_SIZE,
+        max_field_size=_LINE_SIZE,
+        auto_decompress=False,  # it would be done on this loop, before anybody is asked
     )
     with _caught_signals() as signals:
         try:

@@ -120,6 +120,14 @@ class Settings(BaseSettings):
             )
         return auth
 
+    @field_validator("poll_interval")
+    @classmethod
+    def _is_soon_enough(cls, interval: float, known: ValidationInfo) -> float:
+        bound = known.data.get("max_staleness")
+        if bound is not None and interval >= bound:
+            raise ValueError(f"must be less than {PREFIX}MAX_STALENESS `{bound}`")
+        return interval
+
     @field_validator(
         "max_staleness", "poll_interval", "batch_limit", "drain_timeout", mode="before"
     )

@@ -41,7 +41,7 @@ def explanation_body(explanation: Explanation, semantics: Semantics) -> dict[str
         "paths": [_step(path) for path in explanation.paths],
     }
     if not explanation.allowed:
-        body["reason"] = _sentence(explanation.reason, semantics)
+        body["reason"] = sentence(explanation.reason, semantics)
     body["code"] = explanation.reason
     if explanation.reason is Reason.NO_GRANT:
         body["missing"] = [_missing(role) for role in explanation.missing]
@@ -62,8 +62,8 @@ def _step(path: GrantPath) -> dict[str, str]:
     return step
 
 
-def _sentence(reason: Reason, semantics: Semantics) -> str:
-    """Under mirror the one sentence that the hosted server knows."""
+def sentence(reason: Reason, semantics: Semantics) -> str:
+    """A denial in words; under mirror the one sentence that the hosted server knows."""
     return SENTENCES[Reason.NO_GRANT if semantics is Semantics.MIRROR else reason]
 
 

@@ -12,15 +12,12 @@ from qeetid_authz.errors import (
     SchemaError,
     UnreachableError,
 )
-from qeetid_authz.postgres.documents import (
-    Counts,
-    ImportReport,
-    export_document,
-    import_document,
-)
+from qeetid_authz.postgres.exporting import export_document
+from qeetid_authz.postgres.importing import Counts, ImportReport, import_document
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+TOO_LONG = "".join(chr(0x4E00 + n * 7 % 20_000) for n in range(9_000))
 ONE = "00000000-0000-0000-0000-000000000001"
 TWO = "00000000-0000-0000-0000-000000000002"
 THREE = "00000000-0000-0000-0000-000000000003"
@@ -610,3 +607,13 @@ def test_lost_connection_is_named(connection: Connection, database: str) -> None
 
     with pytest.raises(UnreachableError):
         export_document(connection)
+
+
+def test_a_text_too_long_for_its_index(connection: Connection) -> None:
+    """What the database can't index is refused by name, and nothing is written."""
+    document = read_document({"users": [{"email": "a@x"}, {"email": TOO_LONG}]})
+
+    with pytest.raises(ImportConflictError, match="users_email_key|index row"):
+        import_document(connection, document)
+
+    assert connection.execute('SELECT FROM "user".users').fetchall() == []

@@ -12,8 +12,8 @@ from psycopg.conninfo import make_conninfo
 
 from qeetid_authz import Authorizer
 from qeetid_authz.errors import DatabaseError
-from qeetid_authz.postgres.documents import export_document
 from qeetid_authz.postgres.embedded import Cluster, Server
+from qeetid_authz.postgres.exporting import export_document
 from qeetid_authz.postgres.migrate import Status, migrate, status
 from tests.integration.following import assert_follows
 from tests.integration.servers import (

@@ -16,7 +16,7 @@ import pytest
 from bench.catalogues import Catalogue, choose
 from qeetid_authz import Authorizer, Principal
 from qeetid_authz.document import Document, read_document
-from qeetid_authz.postgres.documents import import_document
+from qeetid_authz.postgres.importing import import_document
 from tests import truth
 from tests.integration.following import eventually
 from tests.server.sidecars import Wire, ask_in_batch, seen_up_to, sidecar

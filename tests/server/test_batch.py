@@ -1,6 +1,7 @@
 """`POST /v1/check/batch`: many questions at one revision."""
 
 import json
+import zlib
 from itertools import product
 from typing import Any
 
@@ -228,19 +229,34 @@ def test_a_whole_batch(town_database: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "rest",
+    ("rest", "status"),
     [
-        b"Content-Encoding: gzip\r\nContent-Length: 8\r\n\r\nno gzip!",
-        b"Transfer-Encoding: chunked\r\n\r\nx\r\n",
+        (b"Content-Encoding: gzip\r\nContent-Length: 8\r\n\r\nno gzip!", 415),
+        (b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400),
     ],
 )
-def test_body_that_cant_be_read(strict: str, rest: bytes) -> None:
-    """A body whose encoding is broken is a bad request."""
+def test_body_that_cant_be_read(strict: str, rest: bytes, status: int) -> None:
+    """A body that is broken or compressed is refused, and harms nobody."""
     with Wire(strict) as wire:
         wire.send(HEAD + rest)
-        assert wire.receive().status == 400
+        assert wire.receive().status == status
 
     assert send(strict, batch([])).status == 200
+
+
+def test_nothing_is_inflated_for_strangers(strict: str) -> None:
+    """A compressed body isn't inflated, least of all before its sender is known."""
+    bomb = zlib.compress(bytes(1 << 24), wbits=31)
+    reply = request(
+        strict,
+        "/v1/check/batch",
+        method="POST",
+        body=bomb,
+        Content_Type="application/json",
+        Content_Encoding="gzip",
+    )
+
+    assert reply.status == 401
 
 
 def test_a_caller_who_leaves(strict: str) -> None:

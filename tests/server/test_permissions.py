@@ -21,6 +21,8 @@ def path(user: str = ANN, tenant: str = ACME) -> str:
     [
         (ANN, BOTH, BOTH),
         (f"usr_{ANN.upper()}", BOTH, BOTH),
+        ("{" + ANN + "}", BOTH, BOTH),
+        (f"%7B{ANN}%7D", BOTH, BOTH),
         (EVE, NONE, NONE),
         (NOBODY, NONE, NONE),
         (SUE, NONE, BOTH),

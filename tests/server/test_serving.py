@@ -17,7 +17,7 @@ import pytest
 
 from qeetid_authz.errors import NotMigratedError, SchemaError, UnreachableError
 from qeetid_authz.postgres.migrate import migrate, remove
-from qeetid_authz_server.serving import ListenError
+from qeetid_authz_server.listening import ListenError
 from tests.server.sidecars import Wire, eventually, exchange, request, sidecar
 from tests.server.test_batch import batch
 from tests.server.test_check import ask

@@ -67,6 +67,14 @@ def test_settings_dont_change() -> None:
         load_settings(database_url=DSN).listen = "x"
 
 
+def test_polls_must_be_sooner_than_staleness() -> None:
+    """A replica that looks more rarely than its bound would flap: it is refused."""
+    assert problems(None, database_url=DSN, max_staleness=1, poll_interval=3) == (
+        "QEETID_AUTHZ_POLL_INTERVAL `3` must be less than QEETID_AUTHZ_MAX_STALENESS"
+        " `1.0`",
+    )
+
+
 def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each problem has its own sentence: the setting, the value and the rule."""
     config = tmp_path / "x.toml"

@@ -190,6 +190,22 @@ def test_wrong_shape_names_the_place(source: dict[str, Any], expected: str) -> N
             ' allowed in "<unicode string>", position 7',
         ),
         (
+            b"users: [{email: a, display_name: 2024-02-30}]",
+            "yaml",
+            "this is no YAML: a value can't be read, quote it (day is out of range for"
+            " month) at line 1, column 34",
+        ),
+        (
+            b"users: []\ntenants:\n- <<: {slug: a}\n",
+            "yaml",
+            "`<<` in line 3 merges mappings; write them out instead",
+        ),
+        (
+            b'{"users": ' + b"1" * 5_000 + b"}",
+            "json",
+            "a number has thousands of digits; a document has no numbers",
+        ),
+        (
             b"? [a]\n: b\n? [a]\n: b\n",
             "yaml",
             "this is no YAML: found unhashable key at line 1, column 3",

@@ -11,7 +11,7 @@ from qeetid_authz import (
     DocumentError,
     Engine,
     NotOpenError,
-    PermissionDeniedError,
+    PermissionDenied,
     Principal,
     Reason,
 )
@@ -91,7 +91,7 @@ def test_an_explanation_reads_like_qeet_ids(engine: Engine) -> None:
 def test_require_raises_with_the_decision(engine: Engine) -> None:
     """`require` returns when allowed and raises the denial otherwise."""
     engine.require(user(ANN), "billing:write")
-    with pytest.raises(PermissionDeniedError, match="billing:write") as caught:
+    with pytest.raises(PermissionDenied, match="billing:write") as caught:
         engine.require(user(BOB), "billing:write")
 
     assert Reason.NO_GRANT is caught.value.decision.reason

@@ -10,9 +10,12 @@ import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from qeetid_authz.document import Format, encode_document
-from qeetid_authz.postgres import documents
 from qeetid_authz.postgres import migrate as migrations
 from qeetid_authz.postgres.connecting import connect, describe
+from qeetid_authz.postgres.exporting import export_document
+from qeetid_authz.postgres.importing import Progress as Watcher
+from qeetid_authz.postgres.importing import import_document
+from qeetid_authz_server.cli.exits import Exit
 from qeetid_authz_server.cli.files import (
     STANDARD,
     document_path,
@@ -29,8 +32,6 @@ from qeetid_authz_server.cli.output import (
     write_list,
 )
 from qeetid_authz_server.cli.state import State, with_state
-
-NOT_READY = 1
 
 
 @click.command()
@@ -65,7 +66,7 @@ def _report_check(state: State, found: migrations.Status) -> int:
         write_json(_body(found))
     else:
         _print_status(found)
-    return 0 if found.is_ready else NOT_READY
+    return 0 if found.is_ready else Exit.NOT_READY
 
 
 def _print_status(found: migrations.Status) -> None:
@@ -117,7 +118,7 @@ def import_(state: State, /, *, path: Path, format_: Format | None) -> None:
     """
     document = read_file(path, format_)
     with connect(state.settings().database_url) as connection, _bar() as progress:
-        report = documents.import_document(connection, document, progress=progress)
+        report = import_document(connection, document, progress=progress)
     if state.as_json:
         write_json({"counts": {k: v._asdict() for k, v in report.counts.items()}})
         return
@@ -128,7 +129,7 @@ def import_(state: State, /, *, path: Path, format_: Format | None) -> None:
 
 
 @contextmanager
-def _bar() -> Iterator[documents.Progress | None]:
+def _bar() -> Iterator[Watcher | None]:
     err = console(stderr=True)
     if not err.is_terminal:
         yield None
@@ -153,7 +154,7 @@ def export(state: State, /, *, path: Path, format_: Format | None) -> None:
     """
     chosen = format_of(path, format_ or ("json" if state.as_json else None))
     with connect(state.settings().database_url) as connection:
-        document, notes = documents.export_document(connection)
+        document, notes = export_document(connection)
     data = encode_document(document, format=chosen)
     if path == STANDARD:
         sys.stdout.buffer.write(data)

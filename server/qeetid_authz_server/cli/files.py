@@ -5,7 +5,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
@@ -16,21 +16,6 @@ STANDARD = Path("-")
 """Names standard input, or standard output."""
 
 _FORMATS: dict[str, Format] = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}
-
-
-class Text(click.ParamType[str]):
-    """An argument that is text, not bytes of an unknown encoding."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """Refuse what can't be encoded."""
-        text = str(value)
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            self.fail(f"`{ascii(text)[1:-1]}` is no UTF-8 text", param, ctx)
-        return text
 
 
 document_path = click.Path(dir_okay=False, allow_dash=True, path_type=Path)

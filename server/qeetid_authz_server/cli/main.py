@@ -1,8 +1,4 @@
-"""The commands, and how each ends.
-
-Exit codes: 0 done, or allowed; 1 denied, or not ready; 2 it couldn't be told, for
-bad input or any other error; 130 interrupted; 141 nobody reads the output any more.
-"""
+"""The commands, and how each ends."""
 
 import os
 import sys
@@ -13,13 +9,9 @@ from typing import Any
 
 import click
 
+from qeetid_authz_server.cli.exits import Exit
 from qeetid_authz_server.cli.failures import report
 from qeetid_authz_server.cli.state import State, with_state
-
-FAILED = 2
-INTERRUPTED = 130
-UNREAD = 141
-
 
 _MODULES = {
     "demo": "demonstration",
@@ -61,7 +53,7 @@ class _Commands(click.Group):
             sys.stdout.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(UNREAD)
+            ctx.exit(Exit.UNREAD)
         return code
 
 
@@ -85,11 +77,11 @@ def run(args: Sequence[str]) -> int:
             list(args), prog_name="qeetid-authz", standalone_mode=False
         )
     except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        return Exit.INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-        return FAILED
+        return Exit.FAILED
     except Exception as error:  # noqa: BLE001  (no user sees a stack trace)
         report(error, as_json="--json" in args)
-        return FAILED
+        return Exit.FAILED
     return code or 0

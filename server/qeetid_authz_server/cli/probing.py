@@ -25,7 +25,7 @@ class SidecarError(AuthzError):
     code = "sidecar_unreachable"
 
 
-class Health(NamedTuple):
+class Readiness(NamedTuple):
     """What `/readyz` said."""
 
     ready: bool
@@ -42,7 +42,7 @@ def read_url(text: str) -> Address:
     return parse_address(authority)
 
 
-def ask_health(address: Address) -> Health:
+def ask_health(address: Address) -> Readiness:
     """Ask for `/readyz`.
 
     Raises:
@@ -63,7 +63,7 @@ def ask_health(address: Address) -> Health:
         body, dict
     ):
         raise SidecarError(f"what answers at `{address}` is no sidecar (HTTP {status})")
-    return Health(status == HTTPStatus.OK, body)
+    return Readiness(status == HTTPStatus.OK, body)
 
 
 class _UnixConnection(HTTPConnection):

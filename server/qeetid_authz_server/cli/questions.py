@@ -3,29 +3,43 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 
-from qeetid_authz.decision import SENTENCES, Decision, Reason
+from qeetid_authz.decision import Decision, Reason
 from qeetid_authz.model import Semantics
 from qeetid_authz_server.cli.answers import grounds, verdict, why_not
-from qeetid_authz_server.cli.files import Text, document_path
+from qeetid_authz_server.cli.exits import Exit
 from qeetid_authz_server.cli.output import console, printable, write_json
 from qeetid_authz_server.cli.sources import Source, open_source
 from qeetid_authz_server.cli.state import State, with_state
-from qeetid_authz_server.wire import explanation_body
-
-DENIED = 1
-UNDECIDED = 2
+from qeetid_authz_server.wire import explanation_body, sentence
 
 _PAGE = 1000  # users whose e-mails are looked up at once
+
+
+class Text(click.ParamType[str]):
+    """An argument that is text, not bytes of an unknown encoding."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Refuse what can't be encoded."""
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail(f"`{ascii(text)[1:-1]}` is no UTF-8 text", param, ctx)
+        return text
+
 
 _user = click.argument("user", type=Text())
 _tenant = click.argument("tenant", type=Text())
 _permission = click.argument("permission", type=Text())
 _facts = click.option(
     "--facts",
-    type=document_path,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Answer from a document instead of a database.",
 )
@@ -39,8 +53,8 @@ _semantics = click.option(
 def exit_code(reason: Reason) -> int:
     """What `check` and `explain` end with."""
     if reason is Reason.STALE:
-        return UNDECIDED
-    return 0 if reason is Reason.GRANTED else DENIED
+        return Exit.FAILED
+    return Exit.DONE if reason is Reason.GRANTED else Exit.DENIED
 
 
 @click.command()
@@ -69,7 +83,7 @@ def check(
         principal = source.principal(user, tenant)
         decision = source.engine.check(principal, permission)
     if state.as_json:
-        write_json(_decision_body(decision))
+        write_json(_decision_body(decision, source.engine.semantics))
         return exit_code(decision.reason)
     console().print(verdict(user, tenant, permission, allowed=decision.allowed))
     if not decision:
@@ -176,8 +190,8 @@ def _with_emails(
         yield from ((user_id, emails.get(user_id)) for user_id in page)
 
 
-def _decision_body(decision: Decision) -> dict[str, object]:
-    reason = {} if decision else {"reason": SENTENCES[decision.reason]}
+def _decision_body(decision: Decision, semantics: Semantics) -> dict[str, object]:
+    reason = {} if decision else {"reason": sentence(decision.reason, semantics)}
     return {
         "allowed": decision.allowed,
         **reason,

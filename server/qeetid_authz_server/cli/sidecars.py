@@ -5,12 +5,11 @@ import click
 from qeetid_authz.model import Semantics
 from qeetid_authz_server import serving
 from qeetid_authz_server.addresses import Address
+from qeetid_authz_server.cli.exits import Exit
 from qeetid_authz_server.cli.output import console, write_json, write_members
 from qeetid_authz_server.cli.probing import SidecarError, ask_health, read_url
 from qeetid_authz_server.cli.state import State, with_state
 from qeetid_authz_server.settings import CallerAuth, LogLevel
-
-NOT_READY = 1
 
 _url = click.option(
     "--url",
@@ -66,11 +65,11 @@ def status(state: State, /, *, url: str | None) -> int:
     health = ask_health(address)
     if state.as_json:
         write_json({"address": str(address), "ready": health.ready, **health.body})
-        return 0 if health.ready else NOT_READY
+        return 0 if health.ready else Exit.NOT_READY
     word, style = ("ready", "bold green") if health.ready else ("not ready", "bold red")
     console().print(word, style=style)
     write_members({"address": str(address), **health.body})
-    return 0 if health.ready else NOT_READY
+    return 0 if health.ready else Exit.NOT_READY
 
 
 @click.command()
@@ -87,10 +86,10 @@ def healthcheck(state: State, /, *, url: str | None, verbose: bool) -> int:
     except SidecarError as error:
         if verbose:
             click.echo(str(error), err=True)
-        return NOT_READY
+        return Exit.NOT_READY
     if verbose:
         write_members(health.body)
-    return 0 if health.ready else NOT_READY
+    return 0 if health.ready else Exit.NOT_READY
 
 
 def _address(state: State, url: str | None) -> Address:

@@ -13,7 +13,8 @@ from qeetid_authz.postgres.embedded import Cluster
 from qeetid_authz_server.demo.asking import ask_all
 from qeetid_authz_server.demo.showing import Audience
 from qeetid_authz_server.demo.stage import Stage, require_empty, set_up
-from qeetid_authz_server.serving import ListenError, serve
+from qeetid_authz_server.listening import ListenError
+from qeetid_authz_server.serving import serve
 from qeetid_authz_server.settings import Settings, load_settings
 
 _ADDRESSES = ("127.0.0.1:4010", "127.0.0.1:0")

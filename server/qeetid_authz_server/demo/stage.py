@@ -6,7 +6,7 @@ from importlib.resources import files
 from qeetid_authz.document import decode_document
 from qeetid_authz.errors import AuthzError
 from qeetid_authz.postgres.connecting import connect, describe
-from qeetid_authz.postgres.documents import import_document
+from qeetid_authz.postgres.importing import import_document
 from qeetid_authz.postgres.issuing import issue_api_key
 from qeetid_authz.postgres.lookup import DatabaseDirectory, is_empty
 from qeetid_authz.postgres.migrate import migrate

@@ -58,7 +58,8 @@ class BatchRoute:
             Problem: the caller, the body or any of the questions is refused.
         """
         caller = await self._gate.identify(request.headers.get(hdrs.AUTHORIZATION))
-        if request.content_type != "application/json":
+        encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
+        if request.content_type != "application/json" or encoding != "identity":
             raise Problem(Code.UNSUPPORTED_MEDIA_TYPE)
         batch = self._read(await request.read())
         tenant = read_id(batch.tenant_id.encode(), "tenant_id")

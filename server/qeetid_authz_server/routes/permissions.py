@@ -28,9 +28,7 @@ class PermissionsRoute:
         require_same_tenant(caller, tenant)
         user = read_id(_segment(request, "user"), "userID")
         principal = Principal.of(Kind.USER, user, tenant)
-        # The feed publishes on this event loop: nothing comes between these.
-        revision, age = self._engine.revision, self._engine.age
-        keys = self._engine.effective_permissions(principal)
+        keys, revision, age = self._engine.holdings(principal)
         return decision_response(encode({"permissions": keys}), revision, age)
 
 
