@@ -5,14 +5,14 @@ same index.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from qeetid_authz.compiler import note_foreign
 from qeetid_authz.ids import Id
 from qeetid_authz.index import NOWHERE, Ids, Index, Role, Tenant
-from qeetid_authz.model import Changes, Owned, Triple
-from qeetid_authz.permissions import mask_of
+from qeetid_authz.model import Changes, Owned
+from qeetid_authz.permissions import mask_of, positions
 
 
 @dataclass(slots=True)
@@ -72,25 +72,27 @@ class _Application:
 
     def change_role(self, id_: Id, owned: Owned | None) -> None:
         role = self.index.roles.get(id_)
+        foreign = self.index.foreign_roles
         if role is None:
             if owned is None:
                 return
-            if id_ not in self.index.foreign:
+            if id_ not in foreign:
                 self.created.add(id_)
             role = self.index.roles[id_] = Role(NOWHERE)
         tenant, role.name = owned or NOWHERE
         if role.tenant == tenant:
             return
         if role.exists:
-            self.leave_tenant(id_, role.tenant)
+            self.leave_tenant(foreign, id_, role.tenant)
             self.index.tenant(role.tenant).roles.discard(id_)
         if owned:
             self.index.tenant(tenant).roles.add(id_)
         role.tenant = tenant
-        self.revise(id_, tenant)
+        self.revise_role(id_, role)
 
     def change_group(self, id_: Id, owned: Owned | None) -> None:
         group = self.index.groups.get(id_, NOWHERE)
+        foreign = self.index.foreign_groups
         if owned is None:
             self.index.groups.pop(id_, None)
         else:
@@ -99,30 +101,31 @@ class _Application:
         if group.tenant == tenant:
             return
         if group is not NOWHERE:
-            self.leave_tenant(id_, group.tenant)
-        if group is not NOWHERE or id_ in self.index.foreign:
-            self.revise(id_, tenant)
+            self.leave_tenant(foreign, id_, group.tenant)
+        if group is not NOWHERE or id_ in foreign:
+            self.revise(tenant, *foreign.get(id_, ()))
 
-    def leave_tenant(self, id_: Id, tenant: Id) -> None:
+    def leave_tenant(self, foreign: dict[Id, set[Id]], id_: Id, tenant: Id) -> None:
         """What refers to it there refers from now on to something foreign."""
         self.left.add(tenant)
-        self.index.foreign.setdefault(id_, set()).add(tenant)
-        self.revise(id_, tenant)
+        foreign.setdefault(id_, set()).add(tenant)
 
-    def revise(self, id_: Id, owner: Id) -> None:
-        """What a role or group grants may differ wherever it is referred to."""
-        if id_ in self.created:
-            return  # who refers to it is new as well
-        for each in {owner} | self.index.foreign.get(id_, set()):
-            if tenant := self.index.tenants.get(each):
+    def revise_role(self, id_: Id, role: Role) -> None:
+        """What a role grants may differ wherever it is referred to."""
+        if id_ not in self.created:  # who refers to a new one is new as well
+            self.revise(role.tenant, *self.index.foreign_roles.get(id_, ()))
+
+    def revise(self, *tenants: Id) -> None:
+        for id_ in tenants:
+            if tenant := self.index.tenants.get(id_):
                 tenant.revise()
         self.touched.everyone = True
 
     def change_permissions(self) -> None:
         moves = self.permission_moves()
-        if moves:
-            for id_, role in self.index.roles.items():
-                self.regrant(id_, role, moves)
+        moved = mask_of(moves)
+        for id_, role in self.index.roles.items() if moves else ():
+            self.regrant(id_, role, role.mask & moved, moves)
         self.adopt()
         for (holder, permission), bundled in self.changes.role_permissions.items():
             key = self.index.permissions.get(permission)
@@ -183,60 +186,70 @@ class _Application:
         rest = role.mask & ~bit
         self.set_mask(id_, role, rest | bit if bundled else rest)
 
-    def regrant(self, id_: Id, role: Role, moves: dict[int, int | None]) -> None:
-        held = [at for at in moves if role.mask >> at & 1]
-        if held:
-            gone = mask_of(held)
-            come = mask_of(to for at in held if (to := moves[at]) is not None)
+    def regrant(
+        self, id_: Id, role: Role, gone: int, moves: dict[int, int | None]
+    ) -> None:
+        if gone:
+            come = mask_of(
+                to for at in positions(gone) if (to := moves[at]) is not None
+            )
             self.set_mask(id_, role, role.mask & ~gone | come)
 
     def set_mask(self, id_: Id, role: Role, mask: int) -> None:
         if mask != role.mask:
             role.mask = mask
-            self.revise(id_, role.tenant)
+            self.revise_role(id_, role)
             if not mask:
                 self.emptied.add(id_)
 
     def change_group_roles(self) -> None:
-        for (tenant_id, group, role), bound in self.changes.group_roles.items():
-            if not bound and tenant_id not in self.index.tenants:
-                continue
-            tenant = self.index.tenant(tenant_id)
-            former = tenant.group_roles.get(group, ())
-            roles = _with(former, role, present=bound)
-            if roles is former:
-                continue
-            if roles:
-                tenant.group_roles[group] = roles
-            else:
-                tenant.group_roles.pop(group, None)
-            if bound:
-                note_foreign(self.index, tenant_id, (group, role))
-            tenant.revise()
-            self.touched.everyone = True
+        bindings: defaultdict[tuple[Id, Id], _Edges] = defaultdict(_Edges)
+        for (tenant, group, role), bound in self.changes.group_roles.items():
+            bindings[tenant, group].note(role, present=bound)
+        for (tenant, group), edges in bindings.items():
+            self.bind(tenant, group, edges)
+
+    def bind(self, tenant_id: Id, group: Id, edges: "_Edges") -> None:
+        if not edges.come and tenant_id not in self.index.tenants:
+            return
+        tenant = self.index.tenant(tenant_id)
+        former = tenant.group_roles.get(group, ())
+        roles = edges.onto(former)
+        if roles == former:
+            return
+        if roles:
+            tenant.group_roles[group] = roles
+        else:
+            del tenant.group_roles[group]
+        note_foreign(self.index, tenant_id, roles=edges.come)
+        if edges.come:
+            note_foreign(self.index, tenant_id, groups=(group,))
+        self.revise(tenant_id)
 
     def move_users(self) -> None:
-        moves: defaultdict[tuple[Id, Id], list[tuple[str, Id, bool]]]
-        moves = defaultdict(list)
-        for kind, relation in (
-            ("roles", self.changes.user_roles),
-            ("groups", self.changes.group_members),
+        moves: defaultdict[tuple[Id, Id], tuple[_Edges, _Edges]]
+        moves = defaultdict(lambda: (_Edges(), _Edges()))
+        for kind, relation in enumerate(
+            (self.changes.user_roles, self.changes.group_members)
         ):
-            for tenant, user, held, present in _flat(relation):
-                if present or tenant in self.index.tenants:
-                    moves[tenant, user].append((kind, held, present))
-        for (tenant, user), edges in moves.items():
-            self.move_user(tenant, user, edges)
+            for (tenant, user, held), present in relation.items():
+                moves[tenant, user][kind].note(held, present=present)
+        for (tenant, user), (roles, groups) in moves.items():
+            if tenant in self.index.tenants or roles.come or groups.come:
+                self.move_user(tenant, user, roles, groups)
 
     def move_user(
-        self, tenant: Id, user: Id, edges: list[tuple[str, Id, bool]]
+        self, tenant: Id, user: Id, roles: "_Edges", groups: "_Edges"
     ) -> None:
         entry = self.index.tenant(tenant)
-        held = dict(zip(("roles", "groups"), entry.displace(user), strict=True))
-        for kind, id_, present in edges:
-            held[kind] = _with(held[kind], id_, present=present)
-        entry.place(user, **held, may_act=self.index.may_act(user))
-        note_foreign(self.index, tenant, [id_ for _, id_, present in edges if present])
+        held_roles, held_groups = entry.displace(user)
+        entry.place(
+            user,
+            roles.onto(held_roles),
+            groups.onto(held_groups),
+            may_act=self.index.may_act(user),
+        )
+        note_foreign(self.index, tenant, roles=roles.come, groups=groups.come)
         self.touched.rows.append(tenant + user)
 
     def change_statuses(self) -> None:
@@ -253,7 +266,7 @@ class _Application:
             for id_, tenant in self.index.tenants.items():
                 held = (tenant.rows.keys() & turned) | (tenant.withheld.keys() & turned)
                 for user in held:
-                    self.move_user(id_, user, [])
+                    self.move_user(id_, user, _Edges(), _Edges())
 
     def forget(self) -> None:
         """Let go of what is gone and not referred to any more."""
@@ -268,27 +281,39 @@ class _Application:
             role = self.index.roles.get(id_)
             if role and not role.exists and not role.mask:
                 del self.index.roles[id_]
-        gone |= {i for i, owned in changes.groups.items() if owned is None}
-        self.forget_foreign(gone & self.index.foreign.keys())
+        self.forget_foreign(self.index.foreign_roles, gone, Tenant.referred_roles)
+        gone = {i for i, owned in changes.groups.items() if owned is None}
+        self.forget_foreign(self.index.foreign_groups, gone, Tenant.referred_groups)
 
-    def forget_foreign(self, gone: set[Id]) -> None:
-        referring = {tenant for id_ in gone for tenant in self.index.foreign[id_]}
+    def forget_foreign(
+        self,
+        foreign: dict[Id, set[Id]],
+        gone: set[Id],
+        find_referred: Callable[[Tenant, set[Id]], set[Id]],
+    ) -> None:
+        gone &= foreign.keys()
+        referring = {tenant for id_ in gone for tenant in foreign[id_]}
         referred: set[Id] = set()
         for id_ in referring & self.index.tenants.keys():
-            referred |= self.index.tenants[id_].referred(gone)
+            referred |= find_referred(self.index.tenants[id_], gone)
         for id_ in gone - referred:
-            del self.index.foreign[id_]
+            del foreign[id_]
 
 
-def _flat(relation: dict[Triple, bool]) -> Iterator[tuple[Id, Id, Id, bool]]:
-    for (tenant, user, held), present in relation.items():
-        yield tenant, user, held, present
+class _Edges:
+    """What one holder got and lost."""
 
+    __slots__ = ("come", "gone")
 
-def _with(ids: Ids, id_: Id, *, present: bool) -> Ids:
-    """Sorted ids with or without one of them."""
-    if present == (id_ in ids):
-        return ids
-    if present:
-        return tuple(sorted((*ids, id_)))
-    return tuple(each for each in ids if each != id_)
+    def __init__(self) -> None:
+        self.come: set[Id] = set()
+        self.gone: set[Id] = set()
+
+    def note(self, id_: Id, *, present: bool) -> None:
+        (self.come if present else self.gone).add(id_)
+
+    def onto(self, ids: Ids) -> Ids:
+        """Sorted ids with what came and without what went."""
+        if self.gone.isdisjoint(ids) and self.come.issubset(ids):
+            return ids
+        return tuple(sorted(self.come.union(ids) - self.gone))

@@ -6,14 +6,17 @@
 
 import asyncio
 import logging
+import os
 from random import random
-from threading import Event, Thread
+from threading import TIMEOUT_MAX, Event, Lock, Thread
 from time import monotonic
 from typing import Self, TypedDict, Unpack
+from weakref import WeakSet
 
 from qeetid_authz.apikeys import ApiKeys
 from qeetid_authz.engine import Engine
 from qeetid_authz.errors import DatabaseError, FeedError, NotOpenError
+from qeetid_authz.index import Index
 from qeetid_authz.model import Semantics
 from qeetid_authz.postgres.feed import Update
 from qeetid_authz.postgres.following import (
@@ -28,8 +31,10 @@ POLL_INTERVAL = 0.02  # seconds
 MAX_STALENESS = 30.0  # seconds
 
 _WATCH_INTERVAL = 0.01  # seconds
+_PATIENCE = 5.0  # seconds that closing waits for a poll to end
 
 _log = logging.getLogger("qeetid_authz")
+_opened: "WeakSet[_Following]" = WeakSet()
 
 
 class Options(TypedDict, total=False):
@@ -74,9 +79,11 @@ class _Following(Engine):
         self._dsn = dsn
         self._closing = Event()
 
-    def publish(self, update: Update, current_at: float) -> None:
+    def publish(
+        self, update: Update, current_at: float, compiled: Index | None = None
+    ) -> None:
+        super().publish(update, current_at, compiled)
         self.api_keys.publish(update)
-        super().publish(update, current_at)
         self.last_error = None
 
     def feed_failed(self, error: DatabaseError) -> None:
@@ -103,17 +110,37 @@ class _Following(Engine):
                 _log.error("replica is stale", extra={"age": self.age})
 
     def _time_to_expiry(self) -> float:
-        return max(self.max_staleness - self.age, _WATCH_INTERVAL)
+        left = max(self.max_staleness - self.age, _WATCH_INTERVAL)
+        return min(left, TIMEOUT_MAX)
 
     def _follow(self) -> Following:
         return follow(self.replica, self, monotonic, random)
 
+    def _after_fork(self) -> None:
+        """In a child nothing follows: answering there would never end being allowed."""
+        self._lock = Lock()
+        self.shut(
+            NotOpenError(
+                "this authorizer was opened before a fork; open one in each process"
+            )
+        )
+
     def _start_watch(self) -> None:
+        _opened.add(self)
         Thread(target=self._watch, name="qeetid-authz-watch", daemon=True).start()
 
     def _require_unopened(self) -> None:
         if self._closing.is_set():
             raise NotOpenError("an authorizer is opened once; make another")
+
+
+def _shut_all() -> None:
+    for authorizer in _opened:
+        authorizer._after_fork()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_shut_all)
 
 
 class Authorizer(_Following):
@@ -159,7 +186,9 @@ class Authorizer(_Following):
         super().close()
         if hasattr(self, "_thread"):
             self._follower.stop()
-            self._thread.join()
+            self._thread.join(_PATIENCE)
+            if self._thread.is_alive():  # it ends when the server lets go of it
+                _log.warning("the feed's thread still waits for the database")
 
 
 class AsyncAuthorizer(_Following):
@@ -169,6 +198,7 @@ class AsyncAuthorizer(_Following):
     memory only.
     """
 
+    _follower: AsyncFollower
     _task: asyncio.Task[None]
 
     @classmethod
@@ -180,9 +210,9 @@ class AsyncAuthorizer(_Following):
         if self.is_loaded:
             return self
         self._require_unopened()
-        follower = AsyncFollower(self._dsn, self._follow())
-        await follower.begin()
-        self._task = asyncio.create_task(follower.run(), name="qeetid-authz-feed")
+        self._follower = AsyncFollower(self._dsn, self._follow())
+        await self._follower.begin()
+        self._task = asyncio.create_task(self._follower.run(), name="qeetid-authz-feed")
         self._start_watch()
         return self
 
@@ -195,3 +225,4 @@ class AsyncAuthorizer(_Following):
         if hasattr(self, "_task"):
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+            await self._follower.close()

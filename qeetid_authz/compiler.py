@@ -77,12 +77,16 @@ def _find_foreign(index: Index, snapshot: Snapshot) -> None:
     """Note the references that cross tenants, so that changes find them."""
     for relation, width in (
         (snapshot.user_roles, "16x16s"),
-        (snapshot.group_members, "16x16s"),
         (snapshot.group_roles, "16x16s"),
+    ):
+        for tenant, roles in _references(relation, width):
+            note_foreign(index, tenant, roles=roles)
+    for relation, width in (
+        (snapshot.group_members, "16x16s"),
         (snapshot.group_roles, "16s16x"),
     ):
-        for tenant, referred in _references(relation, width):
-            note_foreign(index, tenant, referred)
+        for tenant, groups in _references(relation, width):
+            note_foreign(index, tenant, groups=groups)
 
 
 def _references(relation: Packed, width: str) -> Iterator[tuple[Id, set[Id]]]:
@@ -90,9 +94,14 @@ def _references(relation: Packed, width: str) -> Iterator[tuple[Id, set[Id]]]:
         yield tenant, {referred for (referred,) in iter_unpack(width, pairs)}
 
 
-def note_foreign(index: Index, tenant: Id, referred: Iterable[Id]) -> None:
+def note_foreign(
+    index: Index, tenant: Id, *, roles: Iterable[Id] = (), groups: Iterable[Id] = ()
+) -> None:
     """Note which of the roles and groups referred to aren't the tenant's own."""
-    for id_ in referred:
-        owned = index.roles.get(id_) or index.groups.get(id_)
-        if owned is None or owned.tenant != tenant:
-            index.foreign.setdefault(id_, set()).add(tenant)
+    for id_ in roles:
+        role = index.roles.get(id_)
+        if role is None or role.tenant != tenant:
+            index.foreign_roles.setdefault(id_, set()).add(tenant)
+    for id_ in groups:
+        if index.groups.get(id_, NOWHERE).tenant != tenant:
+            index.foreign_groups.setdefault(id_, set()).add(tenant)

@@ -56,7 +56,8 @@ class Engine:
         self._revision = NO_REVISION
         self._current_at = 0.0
         self._expired = False
-        self._shut: AuthzError = NotOpenError(
+        self._is_shut = False
+        self._why_not: AuthzError = NotOpenError(
             "this authorizer isn't open; use `with Authorizer.open(dsn) as authz:`"
         )
 
@@ -86,25 +87,37 @@ class Engine:
 
     # Publishing
 
-    def publish(self, update: Snapshot | Changes | Revision, current_at: float) -> None:
-        """Make a later revision current.
+    def compile(self, snapshot: Snapshot) -> Index:
+        """What `publish` needs of a snapshot; may run on any thread, and takes long."""
+        return compile_snapshot(snapshot, self._semantics)
+
+    def publish(
+        self,
+        update: Snapshot | Changes | Revision,
+        current_at: float,
+        compiled: Index | None = None,
+    ) -> None:
+        """Make a later revision current; an engine that was shut stays so.
 
         Args:
             update: all facts, what changed, or just the revision when nothing did.
             current_at: when, by this engine's clock, the revision was surely current.
+            compiled: the index of the snapshot, if it was compiled before.
         """
-        if isinstance(update, Snapshot):
-            index = compile_snapshot(update, self._semantics)
-            with self._lock:
-                self._index = index
-                self._advance(update.revision, current_at)
-                self._seats = {}
-            return
+        if isinstance(update, Snapshot) and compiled is None:
+            compiled = self.compile(update)
         with self._lock:
-            if isinstance(update, Changes):
+            if self._is_shut:
+                return
+            revision = update if isinstance(update, Revision) else update.revision
+            if compiled is not None:
+                self._index = compiled
+                self._seats = {}
+            elif isinstance(update, Changes):
                 self._apply(update)
-                update = update.revision
-            self._advance(update, current_at)
+            self._revision = revision
+            self._current_at = current_at
+            self._expired = False
 
     def _apply(self, changes: Changes) -> None:
         touched = apply_changes(self._require_index(), changes)
@@ -113,11 +126,6 @@ class Engine:
         else:
             for row in touched.rows:
                 self._seats.pop(row, None)
-
-    def _advance(self, revision: Revision, current_at: float) -> None:
-        self._revision = revision
-        self._current_at = current_at
-        self._expired = False
 
     def expire(self, *, only_if_old: bool = False) -> bool:
         """Deny everything as `stale` until the next revision is published.
@@ -137,13 +145,14 @@ class Engine:
     def shut(self, why: AuthzError) -> None:
         """Answer nothing any more: every question raises `why`."""
         with self._lock:
-            self._shut = why
+            self._is_shut = True
+            self._why_not = why
             self._index = None
             self._seats = {}
 
     def _require_index(self) -> Index:
         if self._index is None:
-            raise self._shut
+            raise self._why_not
         return self._index
 
     @property
@@ -238,13 +247,14 @@ class Engine:
         Raises:
             NotOpenError: the authorizer isn't open.
         """
+        asked = list(questions)
         with self._lock:
             index = self._require_index()
             revision, age = self._revision, self.age
             if self.is_stale:
-                return [False for _ in questions], revision, age
+                return [False for _ in asked], revision, age
             grants = index.grants
-            held = ((grants(tenant, user), key) for user, key in questions)
+            held = ((grants(tenant, user), key) for user, key in asked)
             answers = [each is not None and each.allows(key) for each, key in held]
             return answers, revision, age
 

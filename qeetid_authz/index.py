@@ -1,6 +1,7 @@
 """What a replica knows, compiled so that a question needs a lookup or two."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 from qeetid_authz.ids import Id
 from qeetid_authz.model import ACTIVE, MAY_ACT, Owned, Semantics
@@ -95,15 +96,18 @@ class Tenant:
         referred = self.profiles or self.group_roles or self.roles
         return self.status is None and not referred
 
-    def referred(self, ids: set[Id]) -> set[Id]:
-        """Those of some roles and groups that anything here refers to."""
-        found = ids & self.group_roles.keys()
-        for roles in self.group_roles.values():
-            found.update(ids.intersection(roles))
-        for profile in self.profiles.values():
-            found.update(ids.intersection(profile.roles))
-            found.update(ids.intersection(profile.groups))
-        return found
+    def referred_roles(self, ids: set[Id]) -> set[Id]:
+        """Those of some roles that anything here refers to."""
+        held = chain.from_iterable(profile.roles for profile in self.profiles.values())
+        bound = chain.from_iterable(self.group_roles.values())
+        return ids.intersection(chain(held, bound))
+
+    def referred_groups(self, ids: set[Id]) -> set[Id]:
+        """Those of some groups that anything here refers to."""
+        joined = chain.from_iterable(
+            profile.groups for profile in self.profiles.values()
+        )
+        return ids.intersection(chain(joined, self.group_roles))
 
     def revise(self) -> None:
         """What roles or groups grant has changed: no grants worked out still stand."""
@@ -147,12 +151,14 @@ class Index:
         permissions: permission id -> key, of those that exist.
         keys: their keys.
         users: user id -> status, of those that exist.
-        foreign: role or group id -> tenants that refer to it without owning it.
+        foreign_roles: role id -> tenants that refer to it without owning it.
+        foreign_groups: the same of groups.
         orphans: permission id that doesn't exist -> roles that bundle it.
     """
 
     __slots__ = (
-        "foreign",
+        "foreign_groups",
+        "foreign_roles",
         "groups",
         "keys",
         "orphans",
@@ -173,7 +179,8 @@ class Index:
         self.groups: dict[Id, Owned] = {}
         self.users: dict[Id, str] = {}
         self.tenants: dict[Id, Tenant] = {}
-        self.foreign: dict[Id, set[Id]] = {}
+        self.foreign_roles: dict[Id, set[Id]] = {}
+        self.foreign_groups: dict[Id, set[Id]] = {}
         self.orphans: dict[Id, set[Id]] = {}
 
     @property

@@ -25,7 +25,7 @@ BACKLOG_LIMIT = 200_000
 UNTRUSTWORTHY = (DisarmedError, FeedError, NotMigratedError, SchemaError)
 """Errors after which changes may have gone unseen: nothing known counts any more."""
 
-_BACKOFF_FIRST = 0.1  # seconds
+_BACKOFF_FIRST = 0.05  # seconds, doubled with each
 _BACKOFF_LAST = 5.0  # seconds
 _BUSY_FRACTION = 0.25  # of the interval, while changes keep coming
 
@@ -65,12 +65,17 @@ class Replica:
         interval: seconds between two polls of a quiet database.
         cursor: where it stands; None before the first load.
         resyncs: how often it loaded everything, by cause.
+        failures: polls that failed, one after the other.
+        last_cause: of the last poll to load everything; None if it needn't.
+        repeats: further such polls for the same cause, one after the other.
     """
 
     interval: float
     cursor: Cursor | None = None
     resyncs: dict[str, int] = field(default_factory=dict)
     failures: int = 0
+    last_cause: str | None = None
+    repeats: int = 0
 
     def judge(self, probe: Probe) -> tuple[Revision, str | None]:
         """The revision seen, and the cause to load everything anew, if any.
@@ -115,6 +120,8 @@ class Replica:
         """A poll succeeded: stand where it led."""
         self.cursor = cursor
         self.failures = 0
+        self.repeats = self.repeats + 1 if cause and cause == self.last_cause else 0
+        self.last_cause = cause
         if cause is not None:
             self.resyncs[cause] = self.resyncs.get(cause, 0) + 1
 
@@ -131,8 +138,9 @@ class Replica:
             busy: whether the last poll found changes.
             jitter: a number from 0 to 1, so that replicas don't move in step.
         """
-        if self.failures:
-            longest = min(_BACKOFF_LAST, _BACKOFF_FIRST * 2.0 ** (self.failures - 1))
+        vain = self.failures or self.repeats
+        if vain:
+            longest = min(_BACKOFF_LAST, _BACKOFF_FIRST * 2.0 ** min(vain, 10))
             return longest * (0.5 + jitter / 2)
         interval = self.interval * (_BUSY_FRACTION if busy else 1.0)
         return interval * (0.8 + jitter / 5)

@@ -89,9 +89,10 @@ def translated(dsn: str | None = None) -> Iterator[None]:
         raise _translate(error, dsn) from error
     except UnicodeError as error:
         raise DatabaseError(
-            f"the database holds text that is no UTF-8 ({error}); convert it to a"
-            " database with encoding UTF8"
+            f"the database or its DSN holds text that is no UTF-8 ({error}); convert it"
         ) from error
+    except OSError as error:
+        raise _unreachable(str(error), dsn) from error
 
 
 def _translate(error: Error, dsn: str | None) -> DatabaseError:

@@ -7,12 +7,15 @@ calling thread, `AsyncFollower` on the running event loop.
 import asyncio
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from typing import Any, Protocol, TypeAlias
 
 from psycopg import AsyncConnection, Connection
 
 from qeetid_authz.errors import DatabaseError, FeedError, UnreachableError
+from qeetid_authz.index import Index
+from qeetid_authz.model import Snapshot
 from qeetid_authz.postgres.connecting import connect, connect_async, translated
 from qeetid_authz.postgres.feed import Poll, Row, Update, drive, drive_async, poll
 from qeetid_authz.replica import Replica
@@ -22,7 +25,12 @@ from qeetid_authz.revision import Revision
 class Sink(Protocol):
     """What takes the updates."""
 
-    def publish(self, update: Update, current_at: float) -> None:
+    def compile(self, snapshot: Snapshot) -> Index:
+        """Prepare a snapshot for publishing, on any thread."""
+
+    def publish(
+        self, update: Update, current_at: float, compiled: Index | None = None
+    ) -> None:
         """Make an update current, known to be so at `current_at`."""
 
     def feed_failed(self, error: DatabaseError) -> None:
@@ -42,15 +50,22 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """Work for long, where nobody is kept waiting."""
+
+    work: Callable[[], Index]
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Wait for some seconds."""
 
     seconds: float
 
 
-Action: TypeAlias = Connect | Ask | Pause
+Action: TypeAlias = Connect | Ask | Work | Pause
 Following: TypeAlias = Generator[Action, Any, None]
-"""Actions out; what they came to in: an update for `Ask`, None for the others."""
+"""Actions out; what they came to in: an update, an index, or None."""
 
 
 def follow(
@@ -72,7 +87,9 @@ def follow(
             while True:
                 looked_at = clock()
                 update = yield Ask(poll(replica))
-                sink.publish(update, looked_at)
+                yield from _publish(sink, update, looked_at)
+                if isinstance(update, Snapshot) and not replica.repeats:
+                    continue  # which took long, and more may have changed meanwhile
                 begun = True
                 busy = not isinstance(update, Revision)
                 yield Pause(replica.pause(busy=busy, jitter=jitter()))
@@ -85,10 +102,21 @@ def follow(
             yield Pause(replica.pause(busy=False, jitter=jitter()))
 
 
+def _publish(sink: Sink, update: Update, looked_at: float) -> Following:
+    """Publish an update; what goes wrong here may leave an index half changed."""
+    try:
+        compiled = None
+        if isinstance(update, Snapshot):
+            compiled = yield Work(partial(sink.compile, update))
+        sink.publish(update, looked_at, compiled)
+    except Exception as error:
+        raise FeedError(f"an update failed ({error!r}); all is loaded anew") from error
+
+
 def _foreseen(error: Exception) -> DatabaseError:
     if isinstance(error, DatabaseError):
         return error
-    failure = FeedError(f"the feed failed ({error!r}); it starts over")
+    failure = DatabaseError(f"the feed failed ({error!r}); it tries again")
     failure.__cause__ = error
     return failure
 
@@ -132,7 +160,7 @@ class Follower:
         """Let `run` return as soon as it can."""
         self._stopped.set()
 
-    def _act(self, action: Action) -> Update | None:
+    def _act(self, action: Action) -> Update | Index | None:
         match action:
             case Connect():
                 self._disconnect()
@@ -140,6 +168,8 @@ class Follower:
             case Ask(steps):
                 with translated(self._dsn):
                     return drive(self._connected(), steps)
+            case Work(work):
+                return work()
             case Pause(seconds):
                 self._stopped.wait(seconds)
         return None
@@ -189,9 +219,13 @@ class AsyncFollower:
                 else:
                     action = self._following.send(done)
         finally:
-            await self._disconnect()
+            await self.close()
 
-    async def _act(self, action: Action) -> Update | None:
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._disconnect()
+
+    async def _act(self, action: Action) -> Update | Index | None:
         match action:
             case Connect():
                 await self._disconnect()
@@ -199,6 +233,8 @@ class AsyncFollower:
             case Ask(steps):
                 with translated(self._dsn):
                     return await drive_async(self._connected(), steps)
+            case Work(work):
+                return await asyncio.to_thread(work)
             case Pause(seconds):
                 await asyncio.sleep(seconds)
         return None

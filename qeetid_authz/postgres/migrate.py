@@ -51,8 +51,8 @@ class Status:
 def migrate(dsn: str, *, bootstrap: bool = False) -> Status:
     """Install our schema or bring it up to date, all or nothing.
 
-    Running it again repairs triggers that were dropped or disabled, and changes
-    nothing else.
+    Running it again repairs triggers that were dropped or disabled and prunes the
+    change log, and changes nothing else.
 
     A superuser may always migrate. Someone else must own Qeet ID's tables and
     schemas, hold CREATE on the database and CREATEROLE, and from Postgres 16 on also
@@ -91,6 +91,7 @@ def migrate(dsn: str, *, bootstrap: bool = False) -> Status:
             session.execute(_SQL["set_version"], (SCHEMA_VERSION,))
         if version < SCHEMA_VERSION or _disarmed(session):
             session.execute(script("arm"))
+        session.execute(_SQL["prune"])
         return _status(session)
 
 

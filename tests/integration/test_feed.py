@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import threading
+import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -214,6 +216,7 @@ def test_every_write_is_seen(
 
 
 NOISE = {
+    "a column that somebody added": "UPDATE rbac.role_permissions SET note = '{}'",
     "an API key was used": "UPDATE auth.api_keys SET last_used_at = now()",
     "a user's profile": "UPDATE \"user\".users SET display_name = 'x', updated_at = now()",
     "a permission's description": "UPDATE rbac.permissions SET description = 'x'",
@@ -229,6 +232,7 @@ NOISE = {
 @pytest.mark.parametrize("statement", NOISE.values(), ids=NOISE.keys())
 def test_noise_leaves_no_log_row(filled: Connection, statement: str) -> None:
     """Writes that decide nothing are not logged."""
+    filled.execute("ALTER TABLE rbac.role_permissions ADD note json")
     filled.execute(
         "INSERT INTO auth.api_keys (tenant_id, name, prefix, key_hash)"
         " VALUES (%(acme)s, 'k', 'qk_x', 'h')",
@@ -588,3 +592,124 @@ def test_a_crashed_server_is_loaded_anew() -> None:
                 connection.execute("DELETE FROM rbac.user_roles")
 
                 assert_follows(authz, connection)
+
+
+def test_a_log_cut_short_is_loaded_anew(filled: Connection, database: str) -> None:
+    """Who truncates the change log loses no revocation."""
+    driven = HandDriven(database, Engine())
+    try:
+        driven.poll()
+        filled.execute("DELETE FROM rbac.user_roles")
+        filled.execute("TRUNCATE qeetid_authz.change_log")
+        update = driven.poll()
+    finally:
+        driven.close()
+
+    assert isinstance(update, Snapshot)
+    assert not update.user_roles
+
+
+def test_a_table_that_inherits_disarms(filled: Connection, database: str) -> None:
+    """Rows of an inheriting table would be read but not logged: it is refused."""
+    filled.execute("CREATE TABLE kid () INHERITS (rbac.user_roles)")
+
+    with pytest.raises(DisarmedError, match=r"kid inherits rbac\.user_roles"):
+        Authorizer.open(database)
+
+
+def test_a_restored_dump_is_followed_after_migrating(
+    filled: Connection, database: str
+) -> None:
+    """A log and a floor of a server that was further on are set right by `migrate`."""
+    filled.execute("UPDATE qeetid_authz.meta SET floor = '99999999999'")
+    filled.execute(
+        "INSERT INTO qeetid_authz.change_log (xid, entity, subject)"
+        " VALUES ('99999999998', 'user', gen_random_uuid())"
+    )
+    with Authorizer.open(database) as authz:
+        eventually(lambda: authz.replica.resyncs.get("pruned", 0) >= 2)
+        filled.execute("DELETE FROM rbac.user_roles")
+        assert_follows(authz, filled)
+
+        migrate(database)
+        eventually(lambda: authz.replica.last_cause is None)
+        filled.execute("DELETE FROM tenant.group_members")
+        assert_follows(authz, filled)
+
+    assert filled.execute("SELECT floor::text FROM qeetid_authz.meta").fetchone() == (
+        "0",
+    )
+
+
+def test_pruning_bothers_nobody_who_is_current(
+    filled: Connection, database: str
+) -> None:
+    """A replica that has seen what is pruned goes on without loading anything."""
+    driven = HandDriven(database, Engine())
+    filled.execute("UPDATE qeetid_authz.change_log SET at = at - interval '2 days'")
+    try:
+        driven.poll()
+        filled.execute("SELECT qeetid_authz.prune()")
+        update = driven.poll()
+    finally:
+        driven.close()
+
+    assert isinstance(update, Revision)
+    logged = filled.execute("SELECT count(*) FROM qeetid_authz.change_log").fetchone()
+    assert logged == (0,)
+
+
+def test_a_forked_child_has_to_open_its_own(filled: Connection, database: str) -> None:
+    """What was opened before a fork says so in the child, instead of growing old."""
+    ann = Principal.user(str(uuid(ANN)), str(uuid(ACME)))
+    with Authorizer.open(database) as authz:
+        assert authz.can(ann, "billing:write")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # we have threads
+            child = os.fork()
+        if child == 0:
+            try:
+                authz.can(ann, "billing:write")
+            except NotOpenError:
+                os._exit(0)
+            os._exit(1)
+        _, status = os.waitpid(child, 0)
+
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert authz.can(ann, "billing:write")
+
+
+def test_closing_does_not_wait_for_a_frozen_server(
+    filled: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`close` returns although the server never answers the poll under way."""
+    monkeypatch.setattr("qeetid_authz.authorizer._PATIENCE", 0.2)
+    authz = Authorizer.open(database)
+    ((pid,),) = filled.execute(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'qeetid-authz'"
+        " AND datname = current_database()"
+    ).fetchall()
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.1)  # so that a poll is under way
+        authz.close()
+        assert not authz.is_loaded
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually(
+        lambda: "qeetid-authz-feed" not in {t.name for t in threading.enumerate()}
+    )
+
+
+async def test_the_asynchronous_form_leaves_no_connection(
+    filled: Connection, database: str
+) -> None:
+    """Closing at once lets go of the connection."""
+    authz = await AsyncAuthorizer.open(database)
+    await authz.aclose()
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'qeetid-authz'"
+        " AND datname = current_database()"
+    )
+
+    eventually(lambda: filled.execute(query).fetchone() == (0,))

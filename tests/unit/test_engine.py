@@ -353,3 +353,26 @@ def test_revisions_read_and_write() -> None:
     assert "life@5:7" == str(Revision.parse("life", "5:7:"))
     assert len(str(busy)) < 64
     assert str(busy) != str(Revision.parse("life", "10:2000:10"))
+
+
+def test_what_was_shut_stays_shut() -> None:
+    """An update that was under way when the engine was closed doesn't open it again."""
+    engine = Engine()
+    engine.close()
+
+    engine.publish(Tables().snapshot(), 0.0)
+
+    assert not engine.is_loaded
+    with pytest.raises(NotOpenError, match="closed"):
+        engine.can(user(ANN), "a:b")
+
+
+def test_questions_may_come_from_questions(engine: Engine) -> None:
+    """A caller's iterable is read before anything is locked: it may ask as well."""
+
+    def questions() -> Iterator[tuple[bytes, str]]:
+        for id_ in (ANN, EVE):
+            assert engine.check(user(ANN), "billing:read")
+            yield user(id_).subject, "billing:read"
+
+    assert engine.can_many(user(ANN).tenant, questions())[0] == [True, False]

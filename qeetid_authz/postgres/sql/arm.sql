@@ -1,55 +1,57 @@
 -- The triggers and the reader's rights, made anew: run by every migration. Replacing
--- a trigger waits for those who write to the table, not for those who read it.
+-- a trigger waits for those who write to the table, not for those who read it. Texts are
+-- compared by their bytes, whatever equality their collation knows.
 
 CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON rbac.permissions
     FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_thing('permission');
 CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON rbac.permissions
-    FOR EACH ROW WHEN ((OLD.id, OLD.key) IS DISTINCT FROM (NEW.id, NEW.key))
+    FOR EACH ROW WHEN ((OLD.id, OLD.key COLLATE "C") IS DISTINCT FROM (NEW.id, NEW.key COLLATE "C"))
     EXECUTE FUNCTION qeetid_authz.log_thing('permission');
 
 CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON rbac.roles
     FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_thing('role');
 CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON rbac.roles
-    FOR EACH ROW WHEN ((OLD.id, OLD.tenant_id, OLD.name)
-        IS DISTINCT FROM (NEW.id, NEW.tenant_id, NEW.name))
+    FOR EACH ROW WHEN ((OLD.id, OLD.tenant_id, OLD.name COLLATE "C")
+        IS DISTINCT FROM (NEW.id, NEW.tenant_id, NEW.name COLLATE "C"))
     EXECUTE FUNCTION qeetid_authz.log_thing('role');
 
 CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON tenant.groups
     FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_thing('group');
 CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON tenant.groups
-    FOR EACH ROW WHEN ((OLD.id, OLD.tenant_id, OLD.name)
-        IS DISTINCT FROM (NEW.id, NEW.tenant_id, NEW.name))
+    FOR EACH ROW WHEN ((OLD.id, OLD.tenant_id, OLD.name COLLATE "C")
+        IS DISTINCT FROM (NEW.id, NEW.tenant_id, NEW.name COLLATE "C"))
     EXECUTE FUNCTION qeetid_authz.log_thing('group');
 
 CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON tenant.tenants
     FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_thing('tenant');
 CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON tenant.tenants
-    FOR EACH ROW WHEN ((OLD.id, OLD.status, OLD.deleted_at IS NULL)
-        IS DISTINCT FROM (NEW.id, NEW.status, NEW.deleted_at IS NULL))
+    FOR EACH ROW WHEN ((OLD.id, OLD.status COLLATE "C", OLD.deleted_at IS NULL)
+        IS DISTINCT FROM (NEW.id, NEW.status COLLATE "C", NEW.deleted_at IS NULL))
     EXECUTE FUNCTION qeetid_authz.log_thing('tenant');
 
 CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON "user".users
     FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_thing('user');
 CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON "user".users
-    FOR EACH ROW WHEN ((OLD.id, OLD.status, OLD.deleted_at IS NULL)
-        IS DISTINCT FROM (NEW.id, NEW.status, NEW.deleted_at IS NULL))
+    FOR EACH ROW WHEN ((OLD.id, OLD.status COLLATE "C", OLD.deleted_at IS NULL)
+        IS DISTINCT FROM (NEW.id, NEW.status COLLATE "C", NEW.deleted_at IS NULL))
     EXECUTE FUNCTION qeetid_authz.log_thing('user');
 
 CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON auth.api_keys
     FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_thing('api_key');
 CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON auth.api_keys
     FOR EACH ROW WHEN (
-        (OLD.id, OLD.tenant_id, OLD.user_id, OLD.prefix, OLD.key_hash, OLD.scopes,
+        (OLD.id, OLD.tenant_id, OLD.user_id, OLD.prefix COLLATE "C", OLD.key_hash COLLATE "C", OLD.scopes COLLATE "C",
          OLD.expires_at, OLD.revoked_at IS NULL)
         IS DISTINCT FROM
-        (NEW.id, NEW.tenant_id, NEW.user_id, NEW.prefix, NEW.key_hash, NEW.scopes,
+        (NEW.id, NEW.tenant_id, NEW.user_id, NEW.prefix COLLATE "C", NEW.key_hash COLLATE "C", NEW.scopes COLLATE "C",
          NEW.expires_at, NEW.revoked_at IS NULL))
     EXECUTE FUNCTION qeetid_authz.log_thing('api_key');
 
 CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON rbac.role_permissions
     FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_role_permission();
 CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON rbac.role_permissions
-    FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*)
+    FOR EACH ROW WHEN ((OLD.role_id, OLD.permission_id)
+        IS DISTINCT FROM (NEW.role_id, NEW.permission_id))
     EXECUTE FUNCTION qeetid_authz.log_role_permission();
 
 CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON rbac.user_roles

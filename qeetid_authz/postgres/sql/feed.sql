@@ -84,7 +84,7 @@ FROM rbac.group_roles GROUP BY tenant_id;
 
 -- name: load_api_keys
 SELECT uuid_send(id), uuid_send(tenant_id), uuid_send(user_id), prefix, key_hash,
-    scopes, extract(epoch FROM expires_at)::float8, revoked_at IS NOT NULL
+    coalesce(scopes, '{}'), extract(epoch FROM expires_at)::float8, revoked_at IS NOT NULL
 FROM auth.api_keys;
 
 -- name: reread_permission
@@ -116,7 +116,7 @@ LEFT JOIN "user".users USING (id);
 
 -- name: reread_api_key
 SELECT uuid_send(touched.id), uuid_send(tenant_id), uuid_send(user_id), prefix,
-    key_hash, scopes, extract(epoch FROM expires_at)::float8, revoked_at IS NOT NULL
+    key_hash, coalesce(scopes, '{}'), extract(epoch FROM expires_at)::float8, revoked_at IS NOT NULL
 FROM unnest(%(subjects)s::uuid[]) AS touched (id)
 LEFT JOIN auth.api_keys USING (id);
 

@@ -77,6 +77,10 @@ UPDATE qeetid_authz.meta SET version = %s;
 -- The triggers that are missing or disabled.
 SELECT disarmed FROM qeetid_authz.coverage();
 
+-- name: prune
+-- Forget what is old, and what a restored dump brought of another server.
+SELECT qeetid_authz.prune();
+
 -- name: try_lock
 -- Keep a second migration of this database out until this transaction ends.
 SELECT pg_try_advisory_xact_lock(hashtextextended('qeetid_authz migrate', 0));

@@ -133,38 +133,54 @@ SELECT relation, to_regclass(relation) AS relid FROM (VALUES
 ) AS source (relation);
 
 -- Whether every write is logged. `disarmed` names the triggers that are missing or
--- not enabled always. `fingerprint` changes whenever a trigger was touched or a table
+-- not enabled always, and the tables that inherit a source's rows without them.
+-- `fingerprint` changes whenever a trigger was touched or a table, the log among them,
 -- truncated, rewritten or made anew, all of which the log can't tell.
 CREATE FUNCTION qeetid_authz.coverage(OUT disarmed text[], OUT fingerprint text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT
         coalesce(array_agg(s.relation || ' ' || n.tgname ORDER BY s.relation, n.tgname)
-            FILTER (WHERE t.tgenabled IS DISTINCT FROM 'A'), '{}'),
+            FILTER (WHERE t.tgenabled IS DISTINCT FROM 'A'), '{}')
+        || ARRAY(
+            SELECT i.inhrelid::regclass || ' inherits ' || source.relation
+            FROM pg_inherits i JOIN qeetid_authz.sources source ON source.relid = i.inhparent
+            ORDER BY 1),
         md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, t.oid, t.xmin, t.tgenabled),
-            ',' ORDER BY s.relation, n.tgname))
+            ',' ORDER BY s.relation, n.tgname)
+            || (SELECT relfilenode FROM pg_class
+                WHERE oid = to_regclass('qeetid_authz.change_log')))
     FROM qeetid_authz.sources s
     CROSS JOIN (VALUES ('qeetid_authz_rows'), ('qeetid_authz_updates')) AS n (tgname)
     LEFT JOIN pg_class c ON c.oid = s.relid
     LEFT JOIN pg_trigger t ON t.tgrelid = s.relid AND t.tgname = n.tgname
 $$;
 
--- Forget changes older than `age`, unless a transaction that may matter still runs.
--- A replica that hasn't seen them yet loads everything anew.
+-- Forget changes older than `age`, unless a transaction that may matter still runs, and
+-- changes of transactions that this server hasn't come to, which a restored dump
+-- brings. A replica that hasn't seen what is gone loads everything anew.
 CREATE FUNCTION qeetid_authz.prune(age interval DEFAULT '24 hours') RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    now_running CONSTANT pg_snapshot := pg_current_snapshot();
     mark xid8;
+    last_gone xid8;
     pruned bigint;
 BEGIN
-    SELECT least(
-        pg_snapshot_xmin(pg_current_snapshot()),
-        coalesce((SELECT min(xid) FROM qeetid_authz.change_log
-                  WHERE at >= clock_timestamp() - age),
-                 pg_snapshot_xmin(pg_current_snapshot())))
-    INTO mark;
-    DELETE FROM qeetid_authz.change_log WHERE xid < mark;
-    GET DIAGNOSTICS pruned = ROW_COUNT;
-    UPDATE qeetid_authz.meta SET floor = mark WHERE floor < mark AND pruned > 0;
+    SELECT least(pg_snapshot_xmin(now_running), min(xid)) INTO mark
+    FROM qeetid_authz.change_log
+    WHERE at >= clock_timestamp() - age AND xid < pg_snapshot_xmax(now_running);
+    WITH gone AS (
+        DELETE FROM qeetid_authz.change_log
+        WHERE xid < mark OR xid > pg_current_xact_id()
+        RETURNING xid
+    )
+    SELECT count(*), max(xid) FILTER (WHERE xid < mark) INTO pruned, last_gone FROM gone;
+    UPDATE qeetid_authz.meta
+    SET floor = greatest(
+        CASE WHEN floor <= pg_snapshot_xmax(now_running) THEN floor ELSE '0' END,
+        CASE WHEN last_gone IS NOT NULL
+            THEN (last_gone::text::numeric + 1)::text::xid8 ELSE '0' END)
+    WHERE floor > pg_snapshot_xmax(now_running) OR last_gone IS NOT NULL;
     RETURN pruned;
 END $$;
 
