@@ -4,8 +4,8 @@
         if authz.can(Principal.user(user_id, tenant_id), "billing:write"):
             ...
 
-What needs no database needs no database driver: `Authorizer` and `AsyncAuthorizer`
-are imported when first used.
+`Authorizer` and `AsyncAuthorizer` are imported when first used, and a database driver
+when one is opened.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -54,15 +54,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("AsyncAuthorizer", "Authorizer"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from qeetid_authz import authorizer  # noqa: PLC0415  (imports psycopg)
-    except ModuleNotFoundError as error:
-        if error.name != "psycopg":
-            raise
-        raise ImportError(
-            f"`{name}` needs a database driver; `pip install 'qeetid-authz[postgres]'`",
-            name=__name__,
-        ) from error
-    return getattr(authorizer, name)
+    if name in ("AsyncAuthorizer", "Authorizer"):
+        from qeetid_authz import authorizer  # noqa: PLC0415  (imports asyncio)
+
+        return getattr(authorizer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,22 +10,20 @@ import os
 from random import random
 from threading import TIMEOUT_MAX, Event, Lock, Thread
 from time import monotonic
-from typing import Self, TypedDict, Unpack
+from types import ModuleType
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 from weakref import WeakSet
 
 from qeetid_authz.apikeys import ApiKeys
 from qeetid_authz.engine import Engine
 from qeetid_authz.errors import DatabaseError, FeedError, NotOpenError
 from qeetid_authz.index import Index
-from qeetid_authz.model import Semantics
-from qeetid_authz.postgres.feed import Update
-from qeetid_authz.postgres.following import (
-    AsyncFollower,
-    Follower,
-    Following,
-    follow,
-)
+from qeetid_authz.model import Changes, Semantics, Snapshot
 from qeetid_authz.replica import UNTRUSTWORTHY, Replica
+from qeetid_authz.revision import Revision
+
+if TYPE_CHECKING:
+    from qeetid_authz.postgres.following import AsyncFollower, Follower, Following
 
 POLL_INTERVAL = 0.02  # seconds
 MAX_STALENESS = 30.0  # seconds
@@ -80,7 +78,10 @@ class _Following(Engine):
         self._closing = Event()
 
     def publish(
-        self, update: Update, current_at: float, compiled: Index | None = None
+        self,
+        update: Snapshot | Changes | Revision,
+        current_at: float,
+        compiled: Index | None = None,
     ) -> None:
         super().publish(update, current_at, compiled)
         self.api_keys.publish(update)
@@ -113,8 +114,9 @@ class _Following(Engine):
         left = max(self.max_staleness - self.age, _WATCH_INTERVAL)
         return min(left, TIMEOUT_MAX)
 
-    def _follow(self) -> Following:
-        return follow(self.replica, self, monotonic, random)
+    def _follow(self) -> "Following":
+        following: Following = _driver().follow(self.replica, self, monotonic, random)
+        return following
 
     def _after_fork(self) -> None:
         """In a child nothing follows: answering there would never end being allowed."""
@@ -134,6 +136,19 @@ class _Following(Engine):
             raise NotOpenError("an authorizer is opened once; make another")
 
 
+def _driver() -> ModuleType:
+    """What follows a database; facts from a document need no driver for one."""
+    try:
+        from qeetid_authz.postgres import following  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise ImportError(
+            "following a database needs a driver; `pip install 'qeetid-authz[postgres]'`"
+        ) from error
+    return following
+
+
 def _shut_all() -> None:
     for authorizer in _opened:
         authorizer._after_fork()  # noqa: SLF001
@@ -149,7 +164,7 @@ class Authorizer(_Following):
     A context manager. `can` never blocks on the database.
     """
 
-    _follower: Follower
+    _follower: "Follower"
     _thread: Thread
 
     @classmethod
@@ -172,7 +187,7 @@ class Authorizer(_Following):
         if self.is_loaded:
             return self
         self._require_unopened()
-        self._follower = Follower(self._dsn, self._follow())
+        self._follower = _driver().Follower(self._dsn, self._follow())
         self._follower.begin()
         self._thread = Thread(
             target=self._follower.run, name="qeetid-authz-feed", daemon=True
@@ -198,7 +213,7 @@ class AsyncAuthorizer(_Following):
     memory only.
     """
 
-    _follower: AsyncFollower
+    _follower: "AsyncFollower"
     _task: asyncio.Task[None]
 
     @classmethod
@@ -210,19 +225,25 @@ class AsyncAuthorizer(_Following):
         if self.is_loaded:
             return self
         self._require_unopened()
-        self._follower = AsyncFollower(self._dsn, self._follow())
+        self._follower = _driver().AsyncFollower(self._dsn, self._follow())
         await self._follower.begin()
         self._task = asyncio.create_task(self._follower.run(), name="qeetid-authz-feed")
+        await asyncio.sleep(0)  # a task that never began wouldn't clean up either
         self._start_watch()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
+    def close(self) -> None:
+        """Answer nothing any more, and stop following as soon as the loop runs."""
+        super().close()
+        if hasattr(self, "_task"):
+            self._task.cancel()
+
     async def aclose(self) -> None:
         """Stop following, and answer nothing any more. Closing twice is harmless."""
         self.close()
         if hasattr(self, "_task"):
-            self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             await self._follower.close()

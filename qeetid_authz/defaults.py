@@ -14,7 +14,13 @@ _current = _UNCONFIGURED
 
 
 def configure(authorizer: Engine | None) -> None:
-    """Make an open authorizer the one that this module's functions ask; None: none."""
+    """Make an open authorizer the one that this module's functions ask; None: none.
+
+    Raises:
+        TypeError: it is no authorizer.
+    """
+    if authorizer is not None and not isinstance(authorizer, Engine):
+        raise TypeError(f"`{authorizer!r}` is no authorizer; open one and give that")
     global _current  # noqa: PLW0603  (one authorizer a process is what this is for)
     _current = _UNCONFIGURED if authorizer is None else authorizer
 

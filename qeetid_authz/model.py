@@ -6,7 +6,7 @@ database to the index: `(owner, b"..." )`, the second a run of ids of a fixed wi
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from qeetid_authz.ids import Id, format_id, parse_id
 from qeetid_authz.revision import Revision
@@ -21,6 +21,10 @@ class Semantics(StrEnum):
 
     STRICT = "strict"
     MIRROR = "mirror"
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise ValueError(f"`{value}` is no semantics; say `strict` or `mirror`")
 
 
 class Kind(StrEnum):

@@ -43,7 +43,7 @@ def decode_document(
             has another shape.
     """
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         _refuse(f"byte {error.start} is no UTF-8; save the file in UTF-8")
     try:

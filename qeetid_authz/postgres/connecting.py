@@ -26,9 +26,11 @@ from qeetid_authz.errors import (
 
 Row: TypeAlias = tuple[Any, ...]
 
+_UNREACHABLE = ("08", "28", "3D", "53", "57P")
+"""Classes of SQLSTATE that keep everybody out, or us."""
+
 _DEFAULTS: dict[str, str | int] = {
     "application_name": "qeetid-authz",
-    "client_encoding": "utf8",
     "connect_timeout": 5,  # seconds
     "keepalives_idle": 5,  # seconds
     "keepalives_interval": 2,  # seconds
@@ -100,6 +102,8 @@ def _translate(error: Error, dsn: str | None) -> DatabaseError:
     for causes, translate in _TRANSLATIONS:
         if isinstance(error, causes):
             return translate(said, dsn)
+    if isinstance(error, OperationalError):
+        return _failed(error, said, dsn)
     return _refused(said, dsn)
 
 
@@ -115,7 +119,11 @@ def _absent(said: str, _: str | None) -> DatabaseError:
         return NotMigratedError(
             f"schema qeetid_authz isn't complete ({said}); run `qeetid-authz migrate`"
         )
-    return SchemaError([said])
+    remedy = (
+        "`qeetid-authz migrate --check` says all that differs; in an empty database"
+        " `qeetid-authz migrate --bootstrap` makes the tables"
+    )
+    return SchemaError([said, remedy])
 
 
 def _forbidden(said: str, _: str | None) -> DatabaseError:
@@ -130,6 +138,13 @@ def _read_only(said: str, _: str | None) -> DatabaseError:
     return StandbyError(
         f"the server takes no writes ({said}); give the address of the primary"
     )
+
+
+def _failed(error: Error, said: str, dsn: str | None) -> DatabaseError:
+    state = error.sqlstate
+    if state is None or state.startswith(_UNREACHABLE):
+        return _unreachable(said, dsn)
+    return _refused(said, dsn)
 
 
 def _unreachable(said: str, dsn: str | None) -> DatabaseError:
@@ -168,15 +183,12 @@ _TRANSLATIONS = (
     ),
     (errors.InsufficientPrivilege, _forbidden),
     (errors.ReadOnlySqlTransaction, _read_only),
-    (
-        (errors.DeadlockDetected, errors.SerializationFailure, errors.QueryCanceled),
-        _refused,
-    ),
-    (OperationalError, _unreachable),
     (ProgrammingError, _unreadable),
 )
 
 
 def _complete(dsn: str) -> str:
     given = conninfo_to_dict(dsn)
-    return make_conninfo(dsn, **{k: v for k, v in _DEFAULTS.items() if k not in given})
+    defaults = {k: v for k, v in _DEFAULTS.items() if k not in given}
+    # Whatever the DSN or the environment says: this code reads no other.
+    return make_conninfo(dsn, **defaults | {"client_encoding": "utf8"})

@@ -48,6 +48,7 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # we report its errors
     for name in (OURS, "qeetid_authz_server"):
         logging.getLogger(name).setLevel(level.upper())
 

@@ -70,7 +70,8 @@ async def serve(
         finally:
             await runner.cleanup()
             listener.close()
-            _log.info("stopped")
+            if listener.base_url:
+                _log.info("stopped")
 
 
 async def _start(runner: web.AppRunner, listener: Listener) -> None:

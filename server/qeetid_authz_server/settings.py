@@ -21,6 +21,9 @@ from qeetid_authz.model import Semantics
 from qeetid_authz_server.addresses import Address, parse_address
 
 PREFIX = "QEETID_AUTHZ_"
+DATABASE_MISSING = (
+    f"{PREFIX}DATABASE_URL is missing; give the DSN of the Qeet ID database"
+)
 
 
 class CallerAuth(StrEnum):
@@ -175,7 +178,7 @@ def _sentence(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return f"`{name}` is no setting; there are {', '.join(Settings.model_fields)}"
     if error["type"] == "missing":
-        return f"{spelling} is missing; give the DSN of the Qeet ID database"
+        return DATABASE_MISSING
     value = "" if name == "database_url" else f" `{error['input']}`"
     return f"{spelling}{value} {_rule(error)}"
 

@@ -86,6 +86,26 @@ def read_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
+def test_settings_without_a_database_are_heeded(
+    temporary: Path, tmp_path: Path
+) -> None:
+    """A file and an environment that name no database configure the sidecar only."""
+    config = tmp_path / "demo.toml"
+    config.write_text('listen = "127.0.0.1:0"\n')
+    elsewhere = {
+        "PGSSLMODE": "require",
+        "PGHOSTADDR": "127.0.0.9",
+        "PGOPTIONS": "-cx=1",
+    }
+    arguments = ("demo", "--json", "--config", str(config))
+    with running(*arguments, TMPDIR=str(temporary), **elsewhere) as process:
+        said = json.loads(read_line(process))
+        end(process, signal.SIGTERM)
+
+    assert not said["base_url"].endswith(":4010")
+    assert_nothing_is_left(temporary)
+
+
 def test_a_program_reads_one_line(temporary: Path) -> None:
     """Everything in it is true, and until SIGTERM the sidecar answers."""
     with running("demo", "--json", TMPDIR=str(temporary)) as process:

@@ -270,10 +270,10 @@ def test_a_server_that_never_answers_is_given_up(
 ) -> None:
     """It runs, but past the deadline it has not let anyone in."""
     mute = make_programs(temporary / "bin", *programs.PROGRAMS)
-    (mute / "initdb").write_text(f'#!/bin/sh\nexec {find_binaries()}/initdb "$@"\n')
+    (mute / "initdb").write_text(f'#!/bin/sh\nexec "{find_binaries()}/initdb" "$@"\n')
     (mute / "postgres").write_text(
         f"#!/bin/sh\ncase $1 in -D*) exec sleep 600;; esac\n"
-        f'exec {find_binaries()}/postgres "$@"\n'
+        f'exec "{find_binaries()}/postgres" "$@"\n'
     )
     monkeypatch.setattr(embedded, "START_TIMEOUT", 0.0)
     with pytest.raises(UnreachableError, match="doesn't answer"):
@@ -324,8 +324,8 @@ def test_a_system_without_the_locale_gets_that_of_c(temporary: Path) -> None:
     real = find_binaries()
     picky = make_programs(temporary / "bin", *programs.PROGRAMS)
     refuse = 'case "$*" in *--locale=*) exit 1;; esac'
-    (picky / "initdb").write_text(f'#!/bin/sh\n{refuse}\nexec {real}/initdb "$@"\n')
-    (picky / "postgres").write_text(f'#!/bin/sh\nexec {real}/postgres "$@"\n')
+    (picky / "initdb").write_text(f'#!/bin/sh\n{refuse}\nexec "{real}/initdb" "$@"\n')
+    (picky / "postgres").write_text(f'#!/bin/sh\nexec "{real}/postgres" "$@"\n')
     with Cluster(binaries=picky) as cluster, psycopg.connect(cluster.dsn()) as session:
         row = session.execute(
             "SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database"

@@ -713,3 +713,31 @@ async def test_the_asynchronous_form_leaves_no_connection(
     )
 
     eventually(lambda: filled.execute(query).fetchone() == (0,))
+
+
+async def test_the_asynchronous_form_closes_without_waiting(
+    filled: Connection, database: str
+) -> None:
+    """`close` stops the feed as well, as soon as the loop runs."""
+    authz = await AsyncAuthorizer.open(database)
+    authz.close()
+    async with asyncio.timeout(20):
+        while any(t.get_name() == "qeetid-authz-feed" for t in asyncio.all_tasks()):
+            await asyncio.sleep(0.005)
+
+    with pytest.raises(NotOpenError):
+        authz.can(Principal.user(str(uuid(ANN)), str(uuid(ACME))), "billing:write")
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_any_client_encoding_will_do(
+    filled: Connection, database: str, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the DSN nor the environment can make the feed misread texts."""
+    filled.execute("UPDATE rbac.roles SET name = 'płatności' WHERE name = 'admin'")
+    monkeypatch.setenv("PGCLIENTENCODING", encoding)
+    ann = Principal.user(str(uuid(ANN)), str(uuid(ACME)))
+    with Authorizer.open(f"{database}?client_encoding={encoding}") as authz:
+        (path,) = authz.explain(ann, "billing:write").paths
+
+    assert path.role == "płatności"

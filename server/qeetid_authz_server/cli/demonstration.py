@@ -16,4 +16,5 @@ def demo(state: State) -> None:
     be empty, and keeps the demonstration's tenants. With --json it prints one line
     once it is ready.
     """
-    run(state.given_database_url, Program() if state.as_json else People())
+    dsn, settings = state.settings_for_demo()
+    run(dsn, settings, Program() if state.as_json else People())

@@ -10,6 +10,7 @@ from typing import get_args
 import click
 
 from qeetid_authz.document import Document, Format, decode_document
+from qeetid_authz.errors import DocumentError
 from qeetid_authz_server.cli.failures import FileError
 
 STANDARD = Path("-")
@@ -39,7 +40,10 @@ def read_file(path: Path, format_: Format | None = None) -> Document:
         data = sys.stdin.buffer.read() if path == STANDARD else path.read_bytes()
     except OSError as error:
         raise FileError(f"can't read `{path}`: {error.strerror}") from error
-    return decode_document(data, format=chosen)
+    try:
+        return decode_document(data, format=chosen)
+    except DocumentError as error:
+        raise DocumentError([f"{path}: {each}" for each in error.problems]) from None
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -48,14 +52,15 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         FileError: it can't be written.
     """
-    path = path.resolve()
     try:
+        path = path.resolve()
         if path.exists() and not path.is_file():
             path.write_bytes(data)
         else:
             _replace(path, data)
-    except OSError as error:
-        raise FileError(f"can't write `{path}`: {error.strerror}") from error
+    except (OSError, RuntimeError) as error:  # a loop of links
+        said = error.strerror if isinstance(error, OSError) else error
+        raise FileError(f"can't write `{path}`: {said}") from error
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -1,10 +1,12 @@
 """The commands, and how each ends."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 import click
@@ -69,6 +71,9 @@ def commands(_: State) -> None:
 
 def run(args: Sequence[str]) -> int:
     """Run one command; the result is the exit code."""
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # we report its errors
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

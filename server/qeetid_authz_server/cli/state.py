@@ -3,7 +3,6 @@
 They may stand before the command or behind it; the later one counts.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,12 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias
 
 import click
 
-from qeetid_authz_server.settings import PREFIX, Settings, load_settings
+from qeetid_authz_server.settings import (
+    DATABASE_MISSING,
+    Settings,
+    SettingsError,
+    load_settings,
+)
 
 _NO_DATABASE = "dbname=none"
 
@@ -38,17 +42,19 @@ class State:
         """
         return load_settings(self.config, **{"database_url": self.database_url} | flags)
 
-    @property
-    def given_database_url(self) -> str | None:
-        """The DSN, if flag, environment or file give one.
+    def settings_for_demo(self) -> tuple[str | None, Settings]:
+        """The DSN, if flag, environment or file give one, and all other settings.
 
         Raises:
-            SettingsError: it is wrong, or another setting is.
+            SettingsError: with every problem there is.
         """
-        in_environment = os.environ.get(f"{PREFIX}DATABASE_URL")
-        if self.database_url is None and self.config is None and not in_environment:
-            return None
-        return self.settings().database_url
+        try:
+            settings = self.settings()
+        except SettingsError as error:
+            if not any(DATABASE_MISSING in problem for problem in error.problems):
+                raise
+            return None, self.settings_without_database()
+        return settings.database_url, settings
 
     def settings_without_database(self, **flags: object) -> Settings:
         """The settings for a command that asks no database.

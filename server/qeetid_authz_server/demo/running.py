@@ -5,6 +5,7 @@ remembering that it was started.
 """
 
 import asyncio
+import os
 import signal
 from typing import Any
 
@@ -21,37 +22,42 @@ _ADDRESSES = ("127.0.0.1:4010", "127.0.0.1:0")
 """Where to listen: the usual port, or any when it is taken."""
 
 _DATABASE = "qeetid"
+_FIXED = {"semantics": "strict", "caller_auth": "required", "log_level": "error"}
+"""What the demonstration's answers rest on."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(dsn: str | None, audience: Audience) -> None:
+def run(dsn: str | None, settings: Settings, audience: Audience) -> None:
     """Show the demonstration and serve until a signal ends it.
 
     Args:
         dsn: of an empty database; None runs a server for the occasion.
+        settings: what the sidecar is to heed, besides the database.
         audience: who watches.
 
     Raises:
         DemoError: the database isn't empty, or an answer was wrong.
         DatabaseError: there is no server to run, or it can't serve.
     """
-    asyncio.run(_run(dsn, audience))
+    asyncio.run(_run(dsn, settings, audience))
 
 
-async def _run(dsn: str | None, audience: Audience) -> None:
+async def _run(dsn: str | None, settings: Settings, audience: Audience) -> None:
     stopping = asyncio.Event()
     _heed_signals(stopping)
     cluster = Cluster()
     try:
         if dsn is None:
             audience.step("starting Postgres")
+            _forget_other_servers()
             await asyncio.to_thread(cluster.start)
             await asyncio.to_thread(cluster.create_database, _DATABASE)
             dsn = cluster.dsn(_DATABASE)
         else:
             await asyncio.to_thread(require_empty, dsn)
         if not stopping.is_set():
-            await _perform(dsn, audience, stopping)
+            await _perform(dsn, settings, audience, stopping)
     except AuthzError:
         # Ctrl-C reaches the programs that we run as well, and they fail of it.
         if not stopping.is_set():
@@ -67,22 +73,28 @@ def _heed_signals(stopping: asyncio.Event) -> None:
         loop.add_signal_handler(each, stopping.set)
 
 
-async def _perform(dsn: str, audience: Audience, stopping: asyncio.Event) -> None:
+def _forget_other_servers() -> None:
+    """What the environment says of a server isn't meant for the one made here."""
+    for name in [each for each in os.environ if each.startswith("PG")]:
+        del os.environ[name]
+
+
+async def _perform(
+    dsn: str, settings: Settings, audience: Audience, stopping: asyncio.Event
+) -> None:
     audience.step("making the tables and importing three tenants")
     stage = await asyncio.to_thread(set_up, dsn)
     audience.step("starting the sidecar")
-    for listen in _ADDRESSES:
-        settings = load_settings(
-            database_url=dsn,
-            listen=listen,
-            semantics="strict",
-            caller_auth="required",
-            log_level="error",
+    usual = settings.listen == Settings.model_fields["listen"].default
+    addresses = _ADDRESSES if usual else (settings.listen,)
+    for listen in addresses:
+        heeded = (
+            settings.model_dump() | _FIXED | {"database_url": dsn, "listen": listen}
         )
         try:
-            await _serve(settings, stage, audience, stopping)
+            await _serve(load_settings(**heeded), stage, audience, stopping)
         except ListenError:
-            if listen == _ADDRESSES[-1]:
+            if listen == addresses[-1]:
                 raise
         else:
             return

@@ -45,7 +45,8 @@ class People:
         out.print(f"\ncurl -s -H {quote(curl)} {quote(url)}\n")
         out.print(f"The database is {stage.database_url}")
         out.print(
-            "What you change there counts in the next answer. Ctrl-C ends it all."
+            "What you change there counts within hundredths of a second."
+            " Ctrl-C ends it all."
         )
 
 
