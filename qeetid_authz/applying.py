@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from qeetid_authz.bundling import Bundling
 from qeetid_authz.compiler import note_foreign
 from qeetid_authz.ids import Id
 from qeetid_authz.index import NOWHERE, Ids, Index, Role, Tenant
 from qeetid_authz.model import Changes, Owned
-from qeetid_authz.permissions import mask_of, positions
 
 
 @dataclass(slots=True)
@@ -42,16 +42,16 @@ class _Application:
         self.touched = Touched()
         self.created: set[Id] = set()
         self.left: set[Id] = set()
-        self.emptied: set[Id] = set()
 
     def run(self) -> Touched:
         self.change_tenants()
         self.change_owned()
-        self.change_permissions()
+        bundling = Bundling(self.index, self.changes, self.revise_role)
+        emptied = bundling.run()
         self.change_group_roles()
         self.move_users()
         self.change_statuses()
-        self.forget()
+        self.forget(emptied)
         return self.touched
 
     def change_tenants(self) -> None:
@@ -121,87 +121,6 @@ class _Application:
                 tenant.revise()
         self.touched.everyone = True
 
-    def change_permissions(self) -> None:
-        moves = self.permission_moves()
-        moved = mask_of(moves)
-        for id_, role in self.index.roles.items() if moves else ():
-            self.regrant(id_, role, role.mask & moved, moves)
-        self.adopt()
-        for (holder, permission), bundled in self.changes.role_permissions.items():
-            key = self.index.permissions.get(permission)
-            if key is None:
-                self.change_orphan(holder, permission, bundled=bundled)
-            else:
-                self.bundle(holder, key, bundled=bundled)
-
-    def permission_moves(self) -> dict[int, int | None]:
-        """Bit positions of permissions that got another key or none."""
-        moves: dict[int, int | None] = {}
-        for id_, key in self.changes.permissions.items():
-            former = self.index.permissions.get(id_)
-            if former == key:
-                continue
-            position = None if key is None else self.index.vocabulary.add(key)
-            if former is not None:
-                moves[self.index.vocabulary.add(former)] = position
-            if key is None:
-                self.orphan(id_)
-            else:
-                self.index.permissions[id_] = key
-        if self.changes.permissions:
-            self.index.keys = set(self.index.permissions.values())
-        return moves
-
-    def orphan(self, permission: Id) -> None:
-        """A permission is gone; roles may bundle it still."""
-        position = self.index.vocabulary.add(self.index.permissions.pop(permission))
-        for id_, role in self.index.roles.items():
-            if role.mask >> position & 1:
-                self.change_orphan(id_, permission, bundled=True)
-
-    def change_orphan(self, role: Id, permission: Id, *, bundled: bool) -> None:
-        roles = self.index.orphans.setdefault(permission, set())
-        if bundled:
-            roles.add(role)
-        else:
-            roles.discard(role)
-        if not roles:
-            del self.index.orphans[permission]
-
-    def adopt(self) -> None:
-        """Permissions that exist by now are bundled by who bundled them before."""
-        for permission in self.changes.permissions:
-            key = self.index.permissions.get(permission)
-            if key is not None:
-                for role in self.index.orphans.pop(permission, ()):
-                    self.bundle(role, key, bundled=True)
-
-    def bundle(self, id_: Id, key: str, *, bundled: bool) -> None:
-        role = self.index.roles.get(id_)
-        if role is None:
-            if not bundled:
-                return
-            role = self.index.roles[id_] = Role(NOWHERE)
-        bit = 1 << self.index.vocabulary.add(key)
-        rest = role.mask & ~bit
-        self.set_mask(id_, role, rest | bit if bundled else rest)
-
-    def regrant(
-        self, id_: Id, role: Role, gone: int, moves: dict[int, int | None]
-    ) -> None:
-        if gone:
-            come = mask_of(
-                to for at in positions(gone) if (to := moves[at]) is not None
-            )
-            self.set_mask(id_, role, role.mask & ~gone | come)
-
-    def set_mask(self, id_: Id, role: Role, mask: int) -> None:
-        if mask != role.mask:
-            role.mask = mask
-            self.revise_role(id_, role)
-            if not mask:
-                self.emptied.add(id_)
-
     def change_group_roles(self) -> None:
         bindings: defaultdict[tuple[Id, Id], _Edges] = defaultdict(_Edges)
         for (tenant, group, role), bound in self.changes.group_roles.items():
@@ -268,7 +187,7 @@ class _Application:
                 for user in held:
                     self.move_user(id_, user, _Edges(), _Edges())
 
-    def forget(self) -> None:
+    def forget(self, emptied: set[Id]) -> None:
         """Let go of what is gone and not referred to any more."""
         changes = self.changes
         relations = (changes.user_roles, changes.group_members, changes.group_roles)
@@ -277,7 +196,7 @@ class _Application:
             if id_ in self.index.tenants and self.index.tenants[id_].is_void:
                 del self.index.tenants[id_]
         gone = {i for i, owned in changes.roles.items() if owned is None}
-        for id_ in gone | self.emptied:
+        for id_ in gone | emptied:
             role = self.index.roles.get(id_)
             if role and not role.exists and not role.mask:
                 del self.index.roles[id_]
