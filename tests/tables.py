@@ -78,7 +78,8 @@ class Tables:
             changes.tenants[GHOST] = changes.users[GHOST] = None
             changes.roles[GHOST] = changes.groups[GHOST] = None
             changes.permissions[GHOST] = None
-            changes.role_permissions[GHOST, GHOST] = False
+            for permission in (GHOST, *self.permissions):
+                changes.role_permissions[GHOST, permission] = False
             for relation in (
                 changes.user_roles,
                 changes.group_members,

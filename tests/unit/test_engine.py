@@ -222,6 +222,12 @@ def test_module_functions_ask_the_configured_engine(configured: Engine) -> None:
     qeetid_authz.require(user(ANN), "billing:write")
 
 
+def test_only_an_authorizer_can_be_configured() -> None:
+    """What can't answer is refused at once, not at the first question."""
+    with pytest.raises(TypeError, match="no authorizer"):
+        qeetid_authz.configure("authz")  # type: ignore[arg-type]
+
+
 def test_module_functions_need_configuring() -> None:
     """Without `configure` they say what to call."""
     with pytest.raises(NotOpenError, match="configure"):
