@@ -116,7 +116,8 @@ def import_(state: State, /, *, path: Path, format_: Format | None) -> None:
     FILE is YAML or JSON; `-` is standard input, which needs --format. What the
     document doesn't name stays as it is.
     """
-    document = read_file(path, format_)
+    with console(stderr=True).status("reading the document"):
+        document = read_file(path, format_)
     with connect(state.settings().database_url) as connection, _bar() as progress:
         report = import_document(connection, document, progress=progress)
     if state.as_json:
@@ -153,9 +154,11 @@ def export(state: State, /, *, path: Path, format_: Format | None) -> None:
     without it the document goes to standard output, as YAML if not told otherwise.
     """
     chosen = format_of(path, format_ or ("json" if state.as_json else None))
-    with connect(state.settings().database_url) as connection:
+    dsn = state.settings().database_url
+    with connect(dsn) as connection, console(stderr=True).status("reading") as busy:
         document, notes = export_document(connection)
-    data = encode_document(document, format=chosen)
+        busy.update("writing the document")
+        data = encode_document(document, format=chosen)
     if path == STANDARD:
         sys.stdout.buffer.write(data)
     else:
