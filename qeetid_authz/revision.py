@@ -30,10 +30,6 @@ class Revision:
         xips = tuple(int(xip) for xip in running.split(",") if xip)
         return cls(incarnation, int(xmin), int(xmax), xips)
 
-    def sees(self, xid: int) -> bool:
-        """Whether a transaction that committed is part of this snapshot."""
-        return xid < self.xmax and xid not in self.running
-
     def __str__(self) -> str:
         """As short as a header wants it; those still running as a digest."""
         text = f"{self.incarnation}@{self.xmin}:{self.xmax}"

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -369,6 +370,21 @@ def test_an_extra_that_is_not_installed(absent: str, command: str) -> None:
     assert f"`{absent}`" in done.stderr
     assert "`pip install 'qeetid-authz[cli]'`" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_output_that_is_closed_changes_no_answer(closed: str) -> None:
+    """A command whose output was closed from the start ends as it would with it."""
+    question = shlex.join([*COMMAND, "check", *QUESTION, "--facts", str(DEMO)])
+    done = subprocess.run(
+        ["sh", "-c", f"{question} {closed}"],
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+        env=environment(),
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(

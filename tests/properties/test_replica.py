@@ -60,18 +60,6 @@ def test_polls_see_every_commit_once(random: Random, pauses: list[int]) -> None:
         assert server.committed == seen
 
 
-@given(randoms)
-def test_a_snapshot_sees_what_had_committed(random: Random) -> None:
-    """A revision sees exactly the transactions that were over when it was taken."""
-    server = Server()
-    for _ in range(30):
-        server.step(random)
-    revision = server.look()
-    over = {xid for xid in range(10, server.next_xid) if xid not in server.running}
-
-    assert over == {xid for xid in range(10, server.next_xid + 5) if revision.sees(xid)}
-
-
 @given(
     st.sampled_from(["same", "other"]),
     st.integers(0, 30),

@@ -1,9 +1,9 @@
 """Questions to a database, or to a document: check, explain, permissions, who-can."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -15,6 +15,9 @@ from qeetid_authz_server.cli.output import console, printable, write_json
 from qeetid_authz_server.cli.sources import Source, open_source
 from qeetid_authz_server.cli.state import State, with_state
 from qeetid_authz_server.wire import explanation_body, sentence
+
+_Parameter: TypeAlias = Callable[[Any], Any]
+"""What gives a command, or a function, one more parameter."""
 
 _PAGE = 1000  # users whose e-mails are looked up at once
 
@@ -34,9 +37,9 @@ class Text(click.ParamType[str]):
         return text
 
 
-_user = click.argument("user", type=Text())
-_tenant = click.argument("tenant", type=Text())
-_permission = click.argument("permission", type=Text())
+_user: _Parameter = click.argument("user", type=Text())
+_tenant: _Parameter = click.argument("tenant", type=Text())
+_permission: _Parameter = click.argument("permission", type=Text())
 _facts = click.option(
     "--facts",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -50,6 +53,17 @@ _semantics = click.option(
 )
 
 
+def _asking(*arguments: _Parameter) -> _Parameter:
+    """What a question names, in this order, and what every question may add."""
+
+    def decorate(command: Any) -> Any:
+        for parameter in (_semantics, _facts, *reversed(arguments)):
+            command = parameter(command)
+        return command
+
+    return decorate
+
+
 def exit_code(reason: Reason) -> int:
     """What `check` and `explain` end with."""
     if reason is Reason.STALE:
@@ -58,11 +72,7 @@ def exit_code(reason: Reason) -> int:
 
 
 @click.command()
-@_user
-@_tenant
-@_permission
-@_facts
-@_semantics
+@_asking(_user, _tenant, _permission)
 @with_state
 def check(
     state: State,
@@ -92,11 +102,7 @@ def check(
 
 
 @click.command()
-@_user
-@_tenant
-@_permission
-@_facts
-@_semantics
+@_asking(_user, _tenant, _permission)
 @with_state
 def explain(
     state: State,
@@ -128,10 +134,7 @@ def explain(
 
 
 @click.command()
-@_user
-@_tenant
-@_facts
-@_semantics
+@_asking(_user, _tenant)
 @with_state
 def permissions(
     state: State,
@@ -154,10 +157,7 @@ def permissions(
 
 
 @click.command("who-can")
-@_tenant
-@_permission
-@_facts
-@_semantics
+@_asking(_tenant, _permission)
 @with_state
 def who_can(
     state: State,
