@@ -93,6 +93,8 @@ def is_refused(base_url: str) -> bool:
         Wire(base_url).__exit__()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        return False  # The listener closed while we came; the next is refused.
     return False
 
 
