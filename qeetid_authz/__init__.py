@@ -10,9 +10,11 @@ when one is opened.
 
 from typing import TYPE_CHECKING, Any
 
-from qeetid_authz.decision import Decision, Reason
-from qeetid_authz.defaults import can, check, configure, explain, require
-from qeetid_authz.engine import Engine
+from qeetid_authz.decision.decision import Decision
+from qeetid_authz.decision.explain import Explanation, GrantPath, Missing
+from qeetid_authz.decision.reasons import Reason
+from qeetid_authz.engine.defaults import can, check, configure, explain, require
+from qeetid_authz.engine.engine import Engine
 from qeetid_authz.errors import (
     AuthzError,
     DatabaseError,
@@ -20,8 +22,8 @@ from qeetid_authz.errors import (
     NotOpenError,
     PermissionDenied,
 )
-from qeetid_authz.explain import Explanation, GrantPath, Missing
-from qeetid_authz.model import Kind, Principal, Semantics
+from qeetid_authz.model import Semantics
+from qeetid_authz.principal import Kind, Principal
 from qeetid_authz.revision import Revision
 
 if TYPE_CHECKING:

@@ -52,6 +52,11 @@ def format_id(id_: Id) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def format_optional(id_: Id | None) -> str | None:
+    """The same of an id that there may not be."""
+    return None if id_ is None else format_id(id_)
+
+
 def _undash(raw: bytes) -> Id | None:
     if not raw[8] == raw[13] == raw[18] == raw[23] == _DASH:
         return None

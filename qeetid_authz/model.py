@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, NoReturn, TypeAlias
 
-from qeetid_authz.ids import Id, format_id, parse_id
+from qeetid_authz.ids import Id
 from qeetid_authz.revision import Revision
 
 
@@ -25,54 +25,6 @@ class Semantics(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> NoReturn:
         raise ValueError(f"`{value}` is no semantics; say `strict` or `mirror`")
-
-
-class Kind(StrEnum):
-    """What sort of principal acts."""
-
-    USER = "user"
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """An authenticated subject in one tenant.
-
-    Attributes:
-        kind: what sort of principal it is.
-        id: its id, canonical.
-        tenant_id: the tenant in which it acts, canonical.
-        key: the bytes of the tenant's id and its own, by which an index finds it.
-    """
-
-    kind: Kind
-    id: str
-    tenant_id: str
-    key: bytes = field(repr=False, compare=False)
-
-    @classmethod
-    def user(cls, user_id: str, tenant_id: str) -> "Principal":
-        """A user acting in a tenant.
-
-        Raises:
-            TypeError: an id is no string.
-            ValueError: an id is no UUID.
-        """
-        return cls.of(Kind.USER, parse_id(user_id), parse_id(tenant_id))
-
-    @classmethod
-    def of(cls, kind: Kind, subject: Id, tenant: Id) -> "Principal":
-        """The same from ids that are parsed already."""
-        return cls(kind, format_id(subject), format_id(tenant), tenant + subject)
-
-    @property
-    def tenant(self) -> Id:
-        """The tenant's id as bytes."""
-        return self.key[:16]
-
-    @property
-    def subject(self) -> Id:
-        """The principal's own id as bytes."""
-        return self.key[16:]
 
 
 class Owned(NamedTuple):
@@ -98,6 +50,43 @@ class ApiKey(NamedTuple):
     revoked: bool
 
 
+class Machine(NamedTuple):
+    """A row of `auth.service_principals` or `auth.agents`, without its secret.
+
+    `scopes` are those it is registered with; `status` is `active`, or else what keeps
+    it from acting: `disabled`, `suspended` or `decommissioned`.
+    """
+
+    tenant: Id
+    scopes: tuple[str, ...]
+    status: str
+
+
+class OidcClient(NamedTuple):
+    """A row of `auth.oidc_clients`: who may ask about tokens.
+
+    `secret_hash` is as in `ApiKey`, None where there is no secret.
+    """
+
+    tenant: Id
+    client_id: str
+    secret_hash: str | None
+    is_public: bool
+
+
+class IpRule(NamedTuple):
+    """A row of `tenant.ip_rules`: `action` is `allow` or `deny`."""
+
+    tenant: Id
+    cidr: str
+    action: str
+    label: str
+
+
+SESSION_MEMORY = 2 * 3600.0
+"""Seconds for which it is remembered that a session was revoked, unless told otherwise:
+the longest life of its tokens, and slack for clocks that differ."""
+
 ACTIVE = "active"
 MAY_ACT = frozenset({ACTIVE, "invited"})
 """The statuses of a user who may act; a tenant must be `active`."""
@@ -116,6 +105,10 @@ class Snapshot:
         user_roles: for each tenant a run of (user, role) pairs.
         group_members: for each tenant a run of (user, group) pairs.
         group_roles: for each tenant a run of (group, role) pairs.
+        revoked_sessions: when each was revoked, in seconds since the Unix epoch, of
+            those that may still matter, the earliest first.
+        session_memory: seconds for which a revoked session may still matter.
+        ip_enforced: the tenants that heed their IP rules.
     """
 
     revision: Revision
@@ -129,6 +122,13 @@ class Snapshot:
     group_members: Packed = field(default_factory=list)
     group_roles: Packed = field(default_factory=list)
     api_keys: dict[Id, ApiKey] = field(default_factory=dict)
+    services: dict[Id, Machine] = field(default_factory=dict)
+    agents: dict[Id, Machine] = field(default_factory=dict)
+    revoked_sessions: dict[Id, float] = field(default_factory=dict)
+    session_memory: float = SESSION_MEMORY
+    clients: dict[Id, OidcClient] = field(default_factory=dict)
+    ip_rules: dict[Id, IpRule] = field(default_factory=dict)
+    ip_enforced: set[Id] = field(default_factory=set)
 
 
 Pair: TypeAlias = tuple[Id, Id]
@@ -147,6 +147,8 @@ class Changes:
         user_roles: (tenant, user, role).
         group_members: (tenant, user, group).
         group_roles: (tenant, group, role).
+        revoked_sessions: when each was revoked; None doesn't take a revocation back.
+        ip_enforced: whether a tenant heeds its IP rules.
     """
 
     revision: Revision
@@ -160,3 +162,9 @@ class Changes:
     group_members: dict[Triple, bool] = field(default_factory=dict)
     group_roles: dict[Triple, bool] = field(default_factory=dict)
     api_keys: dict[Id, ApiKey | None] = field(default_factory=dict)
+    services: dict[Id, Machine | None] = field(default_factory=dict)
+    agents: dict[Id, Machine | None] = field(default_factory=dict)
+    revoked_sessions: dict[Id, float | None] = field(default_factory=dict)
+    clients: dict[Id, OidcClient | None] = field(default_factory=dict)
+    ip_rules: dict[Id, IpRule | None] = field(default_factory=dict)
+    ip_enforced: dict[Id, bool] = field(default_factory=dict)

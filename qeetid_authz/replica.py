@@ -14,9 +14,10 @@ from qeetid_authz.errors import (
     SchemaError,
     StandbyError,
 )
+from qeetid_authz.model import SESSION_MEMORY
 from qeetid_authz.revision import Revision
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """The version of schema `qeetid_authz` that this code reads."""
 
 BACKLOG_LIMIT = 200_000
@@ -63,6 +64,7 @@ class Replica:
 
     Attributes:
         interval: seconds between two polls of a quiet database.
+        session_memory: seconds for which a revoked session is remembered.
         cursor: where it stands; None before the first load.
         resyncs: how often it loaded everything, by cause.
         failures: polls that failed, one after the other.
@@ -71,6 +73,7 @@ class Replica:
     """
 
     interval: float
+    session_memory: float = SESSION_MEMORY
     cursor: Cursor | None = None
     resyncs: dict[str, int] = field(default_factory=dict)
     failures: int = 0
@@ -90,11 +93,7 @@ class Replica:
                 "the server is a standby, whose snapshots are incomplete;"
                 " give the address of the primary"
             )
-        if probe.version != SCHEMA_VERSION:
-            raise NotMigratedError(
-                f"schema qeetid_authz has version {probe.version}, this program"
-                f" reads {SCHEMA_VERSION}; run `qeetid-authz migrate`"
-            )
+        require_version(probe.version)
         if probe.disarmed:
             raise DisarmedError(
                 f"changes go unseen for want of triggers: {', '.join(probe.disarmed)};"
@@ -144,3 +143,16 @@ class Replica:
             return longest * (0.5 + jitter / 2)
         interval = self.interval * (_BUSY_FRACTION if busy else 1.0)
         return interval * (0.8 + jitter / 5)
+
+
+def require_version(version: int) -> None:
+    """Return when schema `qeetid_authz` is of the version that this code reads.
+
+    Raises:
+        NotMigratedError: it is of another.
+    """
+    if version != SCHEMA_VERSION:
+        raise NotMigratedError(
+            f"schema qeetid_authz has version {version}, this program"
+            f" reads {SCHEMA_VERSION}; run `qeetid-authz migrate`"
+        )

@@ -48,7 +48,7 @@ def connect(dsn: str) -> Connection[Row]:
     """
     with translated(dsn):
         return Connection.connect(
-            _complete(dsn), autocommit=True, prepare_threshold=None
+            complete(dsn), autocommit=True, prepare_threshold=None
         )
 
 
@@ -56,7 +56,7 @@ async def connect_async(dsn: str) -> AsyncConnection[Row]:
     """The same on the running event loop."""
     with translated(dsn):
         return await AsyncConnection.connect(
-            _complete(dsn), autocommit=True, prepare_threshold=None
+            complete(dsn), autocommit=True, prepare_threshold=None
         )
 
 
@@ -187,7 +187,8 @@ _TRANSLATIONS = (
 )
 
 
-def _complete(dsn: str) -> str:
+def complete(dsn: str) -> str:
+    """A DSN with what it leaves open, bounded in time."""
     given = conninfo_to_dict(dsn)
     defaults = {k: v for k, v in _DEFAULTS.items() if k not in given}
     # Whatever the DSN or the environment says: this code reads no other.

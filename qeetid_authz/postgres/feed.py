@@ -9,16 +9,31 @@ keys may differ, and what they hold is read in the same snapshot.
 """
 
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any, LiteralString, TypeAlias
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, LiteralString, TypeAlias, TypeVar
 from uuid import UUID
 
-from psycopg import AsyncConnection, Connection
+from psycopg import AsyncConnection, Connection, Error
+from psycopg.errors import InsufficientPrivilege
 
 from qeetid_authz.ids import Id
-from qeetid_authz.model import ApiKey, Changes, Owned, Snapshot
+from qeetid_authz.model import (
+    ApiKey,
+    Changes,
+    IpRule,
+    Machine,
+    OidcClient,
+    Owned,
+    Snapshot,
+)
 from qeetid_authz.postgres.queries import load
-from qeetid_authz.replica import BACKLOG_LIMIT, Cursor, Probe, Replica
+from qeetid_authz.replica import (
+    BACKLOG_LIMIT,
+    Cursor,
+    Probe,
+    Replica,
+    require_version,
+)
 from qeetid_authz.revision import Revision
 
 Row: TypeAlias = tuple[Any, ...]
@@ -26,9 +41,13 @@ Statement: TypeAlias = tuple[LiteralString, Mapping[str, Any] | None]
 Batch: TypeAlias = Sequence[Statement]
 Update: TypeAlias = Snapshot | Changes | Revision
 Poll: TypeAlias = Generator[Batch, list[list[Row]], Update]
+"""An error of a batch is thrown in where the batch was asked for."""
+
+Thing = TypeVar("Thing")
 
 _SQL = load("feed")
 _OPENING = ("begin", "limit_lock", "forbid_jit", "lock")
+_FACTS = [name[5:] for name in _SQL if name.startswith("load_")]
 
 
 def poll(replica: Replica) -> Poll:
@@ -42,7 +61,13 @@ def poll(replica: Replica) -> Poll:
     """
     known = replica.cursor and replica.cursor.revision
     news = [_do("prefer_index"), _diff(known)] if known else []
-    rows = yield [*map(_do, _OPENING), _do("probe"), *news]
+    try:
+        rows = yield [*map(_do, _OPENING), _do("probe"), *news]
+    except InsufficientPrivilege:
+        # An earlier version of our schema lets its readers read fewer tables.
+        _, ((version,),) = yield [_do("rollback"), _do("version")]
+        require_version(version)
+        raise
     probe = _probe(rows[len(_OPENING)])
     revision, cause = replica.judge(probe)
     touched = [] if cause else rows[-1]
@@ -50,7 +75,7 @@ def poll(replica: Replica) -> Poll:
         cause = "backlog"
     update: Update = revision
     if cause:
-        update = yield from _load(revision)
+        update = yield from _load(revision, replica.session_memory)
     elif touched:
         update = yield from _reread(revision, touched)
     yield [_do("commit")]
@@ -63,11 +88,15 @@ def drive(connection: Connection[Row], steps: Poll) -> Update:
     try:
         batch = next(steps)
         while True:
-            with connection.pipeline():
-                cursors = []
-                for query, parameters in batch:
-                    cursor = connection.cursor(binary=True)
-                    cursors.append(cursor.execute(query, parameters))
+            try:
+                with connection.pipeline():
+                    cursors = []
+                    for query, parameters in batch:
+                        cursor = connection.cursor(binary=True)
+                        cursors.append(cursor.execute(query, parameters))
+            except Error as error:
+                batch = steps.throw(error)
+                continue
             batch = steps.send([c.fetchall() if c.description else [] for c in cursors])
     except StopIteration as stop:
         update: Update = stop.value
@@ -79,11 +108,15 @@ async def drive_async(connection: AsyncConnection[Row], steps: Poll) -> Update:
     try:
         batch = next(steps)
         while True:
-            async with connection.pipeline():
-                cursors = []
-                for query, parameters in batch:
-                    cursor = connection.cursor(binary=True)
-                    cursors.append(await cursor.execute(query, parameters))
+            try:
+                async with connection.pipeline():
+                    cursors = []
+                    for query, parameters in batch:
+                        cursor = connection.cursor(binary=True)
+                        cursors.append(await cursor.execute(query, parameters))
+            except Error as error:
+                batch = steps.throw(error)
+                continue
             batch = steps.send(
                 [await c.fetchall() if c.description else [] for c in cursors]
             )
@@ -110,34 +143,38 @@ def _probe(rows: list[Row]) -> Probe:
     return Probe(revision, version, floor, tuple(disarmed), fingerprint)
 
 
-def _load(revision: Revision) -> Generator[Batch, list[list[Row]], Snapshot]:
+def _load(
+    revision: Revision, session_memory: float
+) -> Generator[Batch, list[list[Row]], Snapshot]:
     """Every fact there is."""
-    names = (
-        "permissions",
-        "roles",
-        "groups",
-        "tenants",
-        "users",
-        "role_permissions",
-        "user_roles",
-        "group_members",
-        "group_roles",
-        "api_keys",
-    )
-    rows = yield [_do("allow_scan"), *(_do(f"load_{name}") for name in names)]
-    facts: dict[str, Any] = dict(zip(names, rows[1:], strict=True))
+    memory = {"memory": session_memory}
+    rows = yield [
+        _do("allow_scan"),
+        *(
+            _do(f"load_{n}", memory if n == "revoked_sessions" else None)
+            for n in _FACTS
+        ),
+    ]
+    facts: dict[str, Any] = dict(zip(_FACTS, rows[1:], strict=True))
     return Snapshot(
         revision,
         permissions=dict(facts["permissions"]),
-        roles={id_: Owned(*owned) for id_, *owned in facts["roles"]},
-        groups={id_: Owned(*owned) for id_, *owned in facts["groups"]},
+        roles=_all(Owned, facts["roles"]),
+        groups=_all(Owned, facts["groups"]),
         tenants=dict(facts["tenants"]),
         statuses=facts["users"],
         role_permissions=facts["role_permissions"],
         user_roles=facts["user_roles"],
         group_members=facts["group_members"],
         group_roles=facts["group_roles"],
-        api_keys={id_: _api_key(columns) for id_, *columns in facts["api_keys"]},
+        api_keys=_all(_api_key, facts["api_keys"]),
+        services=_all(_machine, facts["services"]),
+        agents=_all(_machine, facts["agents"]),
+        revoked_sessions=dict(facts["revoked_sessions"]),
+        clients=_all(OidcClient, facts["clients"]),
+        ip_rules=_all(IpRule, facts["ip_rules"]),
+        ip_enforced={tenant for (tenant,) in facts["ip_enforced"]},
+        session_memory=session_memory,
     )
 
 
@@ -153,8 +190,8 @@ def _reread(
     return Changes(
         revision,
         permissions=dict(found.get("permission", ())),
-        roles=_owned(found.get("role", ())),
-        groups=_owned(found.get("group", ())),
+        roles=_each(Owned, found.get("role", ())),
+        groups=_each(Owned, found.get("group", ())),
         tenants=dict(found.get("tenant", ())),
         users=dict(found.get("user", ())),
         role_permissions={
@@ -163,10 +200,13 @@ def _reread(
         user_roles=_triples(found.get("user_role", ())),
         group_members=_triples(found.get("group_member", ())),
         group_roles=_triples(found.get("group_role", ())),
-        api_keys={
-            id_: _api_key(columns) if columns[0] else None
-            for id_, *columns in found.get("api_key", ())
-        },
+        api_keys=_each(_api_key, found.get("api_key", ())),
+        services=_each(_machine, found.get("service", ())),
+        agents=_each(_machine, found.get("agent", ())),
+        revoked_sessions=dict(found.get("session", ())),
+        clients=_each(OidcClient, found.get("client", ())),
+        ip_rules=_each(IpRule, found.get("ip_rule", ())),
+        ip_enforced=dict(found.get("ip_config", ())),
     )
 
 
@@ -176,14 +216,23 @@ def _reread_one(entity: str, keys: list[tuple[UUID | None, ...]]) -> Statement:
     return _do(f"reread_{entity}", parameters)
 
 
-def _owned(rows: Iterable[Row]) -> dict[Id, Owned | None]:
-    return {id_: Owned(tenant, name) if tenant else None for id_, tenant, name in rows}
+def _all(make: Callable[..., Thing], rows: Iterable[Row]) -> dict[Id, Thing]:
+    return {id_: make(*columns) for id_, *columns in rows}
+
+
+def _each(make: Callable[..., Thing], rows: Iterable[Row]) -> dict[Id, Thing | None]:
+    """The same of rows that may be gone, and then have no tenant."""
+    return {id_: make(*columns) if columns[0] else None for id_, *columns in rows}
 
 
 def _triples(rows: Iterable[Row]) -> dict[tuple[Id, Id, Id], bool]:
     return {(tenant, a, b): held for tenant, a, b, held in rows}
 
 
-def _api_key(columns: Sequence[Any]) -> ApiKey:
+def _api_key(*columns: Any) -> ApiKey:
     tenant, user, prefix, secret_hash, scopes, expires_at, revoked = columns
     return ApiKey(tenant, user, prefix, secret_hash, tuple(scopes), expires_at, revoked)
+
+
+def _machine(tenant: Id, scopes: Sequence[str], status: str) -> Machine:
+    return Machine(tenant, tuple(scopes), status)

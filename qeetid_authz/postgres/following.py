@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 from psycopg import AsyncConnection, Connection
 
 from qeetid_authz.errors import DatabaseError, FeedError, UnreachableError
-from qeetid_authz.index import Index
+from qeetid_authz.index.index import Index
 from qeetid_authz.model import Snapshot
 from qeetid_authz.postgres.connecting import connect, connect_async, translated
 from qeetid_authz.postgres.feed import Poll, Row, Update, drive, drive_async, poll

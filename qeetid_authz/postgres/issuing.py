@@ -1,7 +1,8 @@
-"""Issuing an API key, as Qeet ID's server does (Qeet ID facts, section 6)."""
+"""Issuing API keys and machines, as Qeet ID's server does (Qeet ID facts, section 6)."""
 
 import os
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -9,6 +10,7 @@ from psycopg import Connection
 
 from qeetid_authz.postgres.connecting import translated
 from qeetid_authz.postgres.queries import load
+from qeetid_authz.principal import Kind
 
 _QUERIES = load("issue")
 
@@ -39,6 +41,35 @@ def issue_api_key(connection: Connection[Any], tenant_id: str, name: str) -> str
     with translated():
         connection.execute(_QUERIES["insert_api_key"], row)
     return f"{prefix}.{secret}"
+
+
+def register_machine(
+    connection: Connection[Any],
+    kind: Kind,
+    tenant_id: str,
+    name: str,
+    scopes: Iterable[str],
+) -> str:
+    """Register a service principal or an agent, to which no secret belongs.
+
+    Args:
+        connection: to a Qeet ID database, as one who may write it.
+        kind: `service` or `agent`.
+        tenant_id: whose it is.
+        name: what people call it.
+        scopes: what it may.
+
+    Returns:
+        Its id.
+
+    Raises:
+        DatabaseError: the database refuses, as it does an unknown tenant.
+    """
+    with translated():
+        inserting = _QUERIES[f"insert_{kind}"]
+        cursor = connection.execute(inserting, (tenant_id, name, list(scopes)))
+        ((id_,),) = cursor.fetchall()
+    return str(id_)
 
 
 def _hash(secret: str) -> str:

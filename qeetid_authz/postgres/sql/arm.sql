@@ -75,6 +75,55 @@ CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON rbac.group_roles
         IS DISTINCT FROM (NEW.group_id, NEW.role_id, NEW.tenant_id))
     EXECUTE FUNCTION qeetid_authz.log_group_role();
 
+CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON auth.service_principals
+    FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_thing('service');
+CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON auth.service_principals
+    FOR EACH ROW WHEN ((OLD.id, OLD.tenant_id, OLD.scopes COLLATE "C", OLD.disabled_at IS NULL)
+        IS DISTINCT FROM (NEW.id, NEW.tenant_id, NEW.scopes COLLATE "C", NEW.disabled_at IS NULL))
+    EXECUTE FUNCTION qeetid_authz.log_thing('service');
+
+CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON auth.agents
+    FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_thing('agent');
+CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON auth.agents
+    FOR EACH ROW WHEN (
+        (OLD.id, OLD.tenant_id, OLD.scopes COLLATE "C", OLD.disabled_at IS NULL, OLD.status COLLATE "C")
+        IS DISTINCT FROM
+        (NEW.id, NEW.tenant_id, NEW.scopes COLLATE "C", NEW.disabled_at IS NULL, NEW.status COLLATE "C"))
+    EXECUTE FUNCTION qeetid_authz.log_thing('agent');
+
+-- Of sessions only revocations count, and a revocation outlives its row.
+CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT ON auth.sessions
+    FOR EACH ROW WHEN (NEW.revoked_at IS NOT NULL)
+    EXECUTE FUNCTION qeetid_authz.log_thing('session');
+CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON auth.sessions
+    FOR EACH ROW WHEN ((OLD.id, OLD.revoked_at IS NULL)
+        IS DISTINCT FROM (NEW.id, NEW.revoked_at IS NULL))
+    EXECUTE FUNCTION qeetid_authz.log_thing('session');
+
+CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON auth.oidc_clients
+    FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_thing('client');
+CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON auth.oidc_clients
+    FOR EACH ROW WHEN (
+        (OLD.id, OLD.tenant_id, OLD.client_id COLLATE "C", OLD.client_secret_hash COLLATE "C", OLD.type COLLATE "C")
+        IS DISTINCT FROM
+        (NEW.id, NEW.tenant_id, NEW.client_id COLLATE "C", NEW.client_secret_hash COLLATE "C", NEW.type COLLATE "C"))
+    EXECUTE FUNCTION qeetid_authz.log_thing('client');
+
+CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON tenant.ip_rules
+    FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_thing('ip_rule');
+CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON tenant.ip_rules
+    FOR EACH ROW WHEN (
+        (OLD.id, OLD.tenant_id, OLD.cidr COLLATE "C", OLD.action COLLATE "C", OLD.label COLLATE "C")
+        IS DISTINCT FROM
+        (NEW.id, NEW.tenant_id, NEW.cidr COLLATE "C", NEW.action COLLATE "C", NEW.label COLLATE "C"))
+    EXECUTE FUNCTION qeetid_authz.log_thing('ip_rule');
+
+CREATE OR REPLACE TRIGGER qeetid_authz_rows AFTER INSERT OR DELETE ON tenant.ip_rules_config
+    FOR EACH ROW EXECUTE FUNCTION qeetid_authz.log_ip_config();
+CREATE OR REPLACE TRIGGER qeetid_authz_updates AFTER UPDATE ON tenant.ip_rules_config
+    FOR EACH ROW WHEN ((OLD.tenant_id, OLD.enabled) IS DISTINCT FROM (NEW.tenant_id, NEW.enabled))
+    EXECUTE FUNCTION qeetid_authz.log_ip_config();
+
 -- A connection that replays changes for a replication peer must not skip them.
 DO $$
 DECLARE
@@ -86,6 +135,9 @@ BEGIN
         EXECUTE format('GRANT SELECT ON %s TO qeetid_authz_reader', source);
     END LOOP;
 END $$;
+
+-- Looked up when somebody asks, and not followed.
+GRANT SELECT ON auth.refresh_tokens, auth.oidc_refresh_tokens TO qeetid_authz_reader;
 
 GRANT SELECT ON qeetid_authz.meta, qeetid_authz.change_log, qeetid_authz.sources
     TO qeetid_authz_reader;

@@ -123,3 +123,99 @@ CREATE TABLE auth.api_keys (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX api_keys_prefix ON auth.api_keys (prefix) WHERE revoked_at IS NULL;
+
+CREATE TABLE auth.service_principals (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant_id uuid NOT NULL REFERENCES tenant.tenants ON DELETE CASCADE,
+    name text NOT NULL,
+    description text NOT NULL DEFAULT '',
+    secret_hash text NOT NULL,
+    scopes text[] NOT NULL DEFAULT '{}',
+    disabled_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX service_principals_name_key
+    ON auth.service_principals (tenant_id, lower(name));
+
+CREATE TABLE auth.agents (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant_id uuid NOT NULL REFERENCES tenant.tenants ON DELETE CASCADE,
+    name text NOT NULL,
+    secret_hash text NOT NULL,
+    scopes text[] NOT NULL DEFAULT '{}',
+    token_ttl_seconds integer NOT NULL DEFAULT 600,
+    disabled_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    status text NOT NULL DEFAULT 'active'
+        CHECK (status IN ('active', 'suspended', 'decommissioned')),
+    sponsor_user_id uuid REFERENCES "user".users
+);
+
+CREATE TABLE auth.sessions (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    user_id uuid NOT NULL REFERENCES "user".users ON DELETE CASCADE,
+    tenant_id uuid REFERENCES tenant.tenants,
+    ip inet,
+    user_agent text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    last_seen_at timestamptz NOT NULL DEFAULT now(),
+    revoked_at timestamptz
+);
+CREATE INDEX sessions_user ON auth.sessions (user_id);
+
+CREATE TABLE auth.refresh_tokens (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    session_id uuid NOT NULL REFERENCES auth.sessions ON DELETE CASCADE,
+    token_hash text NOT NULL UNIQUE,
+    issued_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    used_at timestamptz,
+    replaced_by uuid REFERENCES auth.refresh_tokens
+);
+CREATE INDEX refresh_tokens_session ON auth.refresh_tokens (session_id);
+
+CREATE TABLE auth.oidc_clients (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant_id uuid NOT NULL REFERENCES tenant.tenants ON DELETE CASCADE,
+    client_id text NOT NULL UNIQUE,
+    client_secret_hash text,
+    type text NOT NULL CHECK (type IN ('confidential', 'public')),
+    name text NOT NULL,
+    redirect_uris text[] NOT NULL DEFAULT '{}',
+    post_logout_uris text[] NOT NULL DEFAULT '{}',
+    grant_types text[] NOT NULL DEFAULT '{}',
+    scopes text[] NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    reviewed_at timestamptz,
+    reviewed_by uuid REFERENCES "user".users
+);
+
+CREATE TABLE auth.oidc_refresh_tokens (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    token_hash text NOT NULL UNIQUE,
+    client_id text NOT NULL,
+    user_id uuid NOT NULL REFERENCES "user".users ON DELETE CASCADE,
+    tenant_id uuid NOT NULL REFERENCES tenant.tenants ON DELETE CASCADE,
+    scopes text[] NOT NULL DEFAULT '{}',
+    issued_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    used_at timestamptz,
+    replaced_by uuid REFERENCES auth.oidc_refresh_tokens,
+    revoked_at timestamptz,
+    resource text
+);
+
+CREATE TABLE tenant.ip_rules (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant_id uuid NOT NULL REFERENCES tenant.tenants ON DELETE CASCADE,
+    cidr text NOT NULL,
+    label text NOT NULL DEFAULT '',
+    action text NOT NULL DEFAULT 'allow' CHECK (action IN ('allow', 'deny')),
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE tenant.ip_rules_config (
+    tenant_id uuid PRIMARY KEY REFERENCES tenant.tenants ON DELETE CASCADE,
+    enabled boolean NOT NULL DEFAULT false,
+    updated_at timestamptz NOT NULL DEFAULT now()
+);

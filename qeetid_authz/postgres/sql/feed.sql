@@ -22,7 +22,8 @@ SET LOCAL enable_seqscan = on;
 -- Before the snapshot: TRUNCATE and rewriting DDL aren't transactional for readers.
 LOCK TABLE rbac.permissions, rbac.roles, rbac.role_permissions, rbac.user_roles,
     rbac.group_roles, tenant.groups, tenant.group_members, tenant.tenants,
-    "user".users, auth.api_keys
+    "user".users, auth.api_keys, auth.service_principals, auth.agents, auth.sessions,
+    auth.oidc_clients, tenant.ip_rules, tenant.ip_rules_config
 IN ACCESS SHARE MODE;
 
 -- name: probe
@@ -42,6 +43,14 @@ LIMIT %(limit)s;
 -- name: commit
 -- The end of a poll.
 COMMIT;
+
+-- name: rollback
+-- The end of a poll that failed.
+ROLLBACK;
+
+-- name: version
+-- Of our schema, which a reader may ask for whatever else is kept from it.
+SELECT version FROM qeetid_authz.meta;
 
 -- name: load_permissions
 SELECT uuid_send(id), key FROM rbac.permissions;
@@ -84,8 +93,43 @@ FROM rbac.group_roles GROUP BY tenant_id;
 
 -- name: load_api_keys
 SELECT uuid_send(id), uuid_send(tenant_id), uuid_send(user_id), prefix, key_hash,
-    coalesce(scopes, '{}'), extract(epoch FROM expires_at)::float8, revoked_at IS NOT NULL
+    ARRAY(SELECT scope FROM unnest(scopes) AS scope WHERE scope IS NOT NULL),
+    extract(epoch FROM expires_at)::float8, revoked_at IS NOT NULL
 FROM auth.api_keys;
+
+-- name: load_services
+SELECT uuid_send(id), uuid_send(tenant_id),
+    ARRAY(SELECT scope FROM unnest(scopes) AS scope WHERE scope IS NOT NULL),
+    CASE WHEN disabled_at IS NULL THEN 'active' ELSE 'disabled' END
+FROM auth.service_principals;
+
+-- name: load_agents
+SELECT uuid_send(id), uuid_send(tenant_id),
+    ARRAY(SELECT scope FROM unnest(scopes) AS scope WHERE scope IS NOT NULL),
+    CASE WHEN disabled_at IS NULL THEN status ELSE 'disabled' END
+FROM auth.agents;
+
+-- name: load_revoked_sessions
+-- Those whose tokens may still live. One revoked in future, or at no real time, counts
+-- as revoked now: a later one would let those before it be forgotten.
+SELECT uuid_send(id), extract(epoch FROM CASE
+    WHEN revoked_at > clock_timestamp() OR NOT isfinite(revoked_at) THEN clock_timestamp()
+    ELSE revoked_at END)::float8 AS since
+FROM auth.sessions
+WHERE revoked_at > now() - make_interval(secs => %(memory)s)
+    OR revoked_at = '-infinity'
+ORDER BY since;
+
+-- name: load_clients
+SELECT uuid_send(id), uuid_send(tenant_id), client_id, client_secret_hash,
+    type = 'public'
+FROM auth.oidc_clients;
+
+-- name: load_ip_rules
+SELECT uuid_send(id), uuid_send(tenant_id), cidr, action, label FROM tenant.ip_rules;
+
+-- name: load_ip_enforced
+SELECT uuid_send(tenant_id) FROM tenant.ip_rules_config WHERE enabled;
 
 -- name: reread_permission
 SELECT uuid_send(touched.id), key
@@ -115,10 +159,49 @@ FROM unnest(%(subjects)s::uuid[]) AS touched (id)
 LEFT JOIN "user".users USING (id);
 
 -- name: reread_api_key
-SELECT uuid_send(touched.id), uuid_send(tenant_id), uuid_send(user_id), prefix,
-    key_hash, coalesce(scopes, '{}'), extract(epoch FROM expires_at)::float8, revoked_at IS NOT NULL
+SELECT uuid_send(touched.id), uuid_send(tenant_id), uuid_send(user_id), prefix, key_hash,
+    ARRAY(SELECT scope FROM unnest(scopes) AS scope WHERE scope IS NOT NULL),
+    extract(epoch FROM expires_at)::float8, revoked_at IS NOT NULL
 FROM unnest(%(subjects)s::uuid[]) AS touched (id)
 LEFT JOIN auth.api_keys USING (id);
+
+-- name: reread_service
+SELECT uuid_send(touched.id), uuid_send(tenant_id),
+    ARRAY(SELECT scope FROM unnest(scopes) AS scope WHERE scope IS NOT NULL),
+    CASE WHEN disabled_at IS NULL THEN 'active' ELSE 'disabled' END
+FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+LEFT JOIN auth.service_principals USING (id);
+
+-- name: reread_agent
+SELECT uuid_send(touched.id), uuid_send(tenant_id),
+    ARRAY(SELECT scope FROM unnest(scopes) AS scope WHERE scope IS NOT NULL),
+    CASE WHEN disabled_at IS NULL THEN status ELSE 'disabled' END
+FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+LEFT JOIN auth.agents USING (id);
+
+-- name: reread_session
+-- When it was revoked, as `load_revoked_sessions` says it; NULL if it wasn't.
+SELECT uuid_send(touched.id), extract(epoch FROM CASE
+    WHEN revoked_at > clock_timestamp() OR NOT isfinite(revoked_at) THEN clock_timestamp()
+    ELSE revoked_at END)::float8
+FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+LEFT JOIN auth.sessions USING (id);
+
+-- name: reread_client
+SELECT uuid_send(touched.id), uuid_send(tenant_id), client_id, client_secret_hash,
+    type = 'public'
+FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+LEFT JOIN auth.oidc_clients USING (id);
+
+-- name: reread_ip_rule
+SELECT uuid_send(touched.id), uuid_send(tenant_id), cidr, action, label
+FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+LEFT JOIN tenant.ip_rules USING (id);
+
+-- name: reread_ip_config
+SELECT uuid_send(touched.tenant_id), coalesce(enabled, false)
+FROM unnest(%(subjects)s::uuid[]) AS touched (tenant_id)
+LEFT JOIN tenant.ip_rules_config USING (tenant_id);
 
 -- name: reread_role_permission
 SELECT uuid_send(subject), uuid_send(object), role_id IS NOT NULL

@@ -6,7 +6,9 @@ DECLARE
     item text;
 BEGIN
     IF to_regrole('qeetid_authz_reader') IS NOT NULL THEN
-        FOR item IN SELECT relation FROM qeetid_authz.sources WHERE relid IS NOT NULL LOOP
+        FOR item IN SELECT relation FROM qeetid_authz.sources
+                    UNION ALL VALUES ('auth.refresh_tokens'), ('auth.oidc_refresh_tokens') LOOP
+            CONTINUE WHEN to_regclass(item) IS NULL;
             EXECUTE format('REVOKE SELECT ON %s FROM qeetid_authz_reader', item);
         END LOOP;
         FOR item IN SELECT nspname FROM pg_namespace

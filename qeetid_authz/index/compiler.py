@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from struct import iter_unpack
 
 from qeetid_authz.ids import Id
-from qeetid_authz.index import NOWHERE, Ids, Index, Role, Tenant
-from qeetid_authz.model import Packed, Semantics, Snapshot
-from qeetid_authz.permissions import mask_of
+from qeetid_authz.index.index import Index
+from qeetid_authz.index.permissions import mask_of
+from qeetid_authz.index.tenant import NOWHERE, Ids, Role, Tenant
+from qeetid_authz.model import Changes, Packed, Semantics, Snapshot
 
 
 def compile_snapshot(snapshot: Snapshot, semantics: Semantics) -> Index:
@@ -17,8 +19,7 @@ def compile_snapshot(snapshot: Snapshot, semantics: Semantics) -> Index:
     index.keys = set(snapshot.permissions.values())
     _bundle_permissions(index, snapshot)
     index.groups = dict(snapshot.groups)
-    for status, users in snapshot.statuses:
-        index.users.update((user, status) for (user,) in iter_unpack("16s", users))
+    _identify(index, snapshot)
     for id_, status in snapshot.tenants.items():
         index.tenants[id_] = Tenant(status)
     for id_, owned in snapshot.roles.items():
@@ -27,12 +28,7 @@ def compile_snapshot(snapshot: Snapshot, semantics: Semantics) -> Index:
         index.tenant(owner).group_roles = _gather(pairs)
     direct, members = dict(snapshot.user_roles), dict(snapshot.group_members)
     for owner in direct.keys() | members.keys():
-        _fill_rows(
-            index,
-            index.tenant(owner),
-            direct.get(owner, b""),
-            members.get(owner, b""),
-        )
+        _fill_rows(index, owner, direct.get(owner, b""), members.get(owner, b""))
     _find_foreign(index, snapshot)
     return index
 
@@ -62,14 +58,36 @@ def _gather(pairs: bytes) -> dict[Id, Ids]:
     return {first: tuple(sorted(seconds)) for first, seconds in gathered.items()}
 
 
-def _fill_rows(index: Index, tenant: Tenant, direct: bytes, members: bytes) -> None:
+def _identify(index: Index, snapshot: Snapshot) -> None:
+    identities = index.identities
+    for status, users in snapshot.statuses:
+        identities.users.update((user, status) for (user,) in iter_unpack("16s", users))
+    identities.load(snapshot)
+    note_scopes(index, snapshot)
+    for id_, rule in snapshot.ip_rules.items():
+        index.ip_policy(rule.tenant).put(id_, rule)
+    for tenant in snapshot.ip_enforced:
+        index.ip_policy(tenant).enforced = True
+
+
+def note_scopes(index: Index, facts: Snapshot | Changes) -> None:
+    """Give a bit to each scope that may be somebody's authority by itself."""
+    for row in chain(
+        facts.services.values(), facts.agents.values(), facts.api_keys.values()
+    ):
+        for scope in row.scopes if row else ():
+            index.vocabulary.add(scope)
+
+
+def _fill_rows(index: Index, owner: Id, direct: bytes, members: bytes) -> None:
     roles, groups = _gather(direct), _gather(members)
+    tenant = index.tenant(owner)
     for user in roles.keys() | groups.keys():
         tenant.place(
             user,
             roles.get(user, ()),
             groups.get(user, ()),
-            may_act=index.may_act(user),
+            may_act=index.may_act(owner, user),
         )
 
 

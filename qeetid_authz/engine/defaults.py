@@ -1,10 +1,10 @@
 """The application's one authorizer, for code that doesn't want to pass it around."""
 
-from qeetid_authz.decision import Decision
-from qeetid_authz.engine import Engine
+from qeetid_authz.decision.decision import Decision
+from qeetid_authz.decision.explain import Explanation
+from qeetid_authz.engine.engine import Engine
 from qeetid_authz.errors import NotOpenError
-from qeetid_authz.explain import Explanation
-from qeetid_authz.model import Principal
+from qeetid_authz.principal import Principal
 
 _UNCONFIGURED = Engine()
 _UNCONFIGURED.shut(

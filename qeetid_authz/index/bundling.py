@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from qeetid_authz.ids import Id
-from qeetid_authz.index import NOWHERE, Index, Role
+from qeetid_authz.index.index import Index
+from qeetid_authz.index.permissions import mask_of, positions
+from qeetid_authz.index.tenant import NOWHERE, Role
 from qeetid_authz.model import Changes
-from qeetid_authz.permissions import mask_of, positions
 
 
 class _Move(NamedTuple):

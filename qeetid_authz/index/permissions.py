@@ -30,6 +30,11 @@ class Vocabulary:
         """The position of a key, or None."""
         return self._positions.get(key)
 
+    def mask(self, keys: Iterable[str]) -> int:
+        """A mask with the bit of each key that has one."""
+        known = map(self._positions.get, keys)
+        return mask_of(position for position in known if position is not None)
+
     def keys(self, mask: int) -> list[str]:
         """The keys of a mask, sorted."""
         return sorted(self._keys[position] for position in positions(mask))

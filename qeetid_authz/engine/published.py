@@ -4,14 +4,18 @@ from collections.abc import Callable
 from math import inf
 from threading import Lock
 
-from qeetid_authz.applying import apply_changes
-from qeetid_authz.compiler import compile_snapshot
+from qeetid_authz.engine.seats import Seats
 from qeetid_authz.errors import AuthzError, NotOpenError
-from qeetid_authz.index import Index
+from qeetid_authz.index.applying import apply_changes
+from qeetid_authz.index.compiler import compile_snapshot
+from qeetid_authz.index.index import Index
 from qeetid_authz.model import Changes, Semantics, Snapshot
 from qeetid_authz.revision import Revision
 
 NO_REVISION = Revision("none", 0, 0)
+
+CREDENTIAL_MARGIN = 1.0
+"""Seconds before its end from which on a credential is judged at every question."""
 
 
 def _timeless() -> float:
@@ -22,9 +26,9 @@ class Published:
     """An index, its revision, and whether they still count.
 
     The lock is held for as long as it takes to apply a change, and by whoever must see
-    exactly one revision. `_seats` is read without it: it maps the principals that were
-    asked about to the answers of their `Grants`, which never change, and a change
-    takes away the seats of those whose answers may differ.
+    exactly one revision. `_answers` is read without it: it maps the principals that
+    were asked about to the answers of their `Grants`, which never change, and a change
+    vacates the seats of those whose answers may differ.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class Published:
         semantics: Semantics | str = Semantics.STRICT,
         clock: Callable[[], float] = _timeless,
         max_staleness: float = inf,
+        wall_clock: Callable[[], float] = _timeless,
     ) -> None:
         """Make an engine that knows nothing yet.
 
@@ -40,12 +45,15 @@ class Published:
             clock: seconds that never run backwards, for the age of answers.
             max_staleness: seconds of age from which everything is denied; who owns
                 the clock calls `expire` then, since `can` doesn't look at it.
+            wall_clock: seconds since the Unix epoch, for the end of credentials.
         """
         self._semantics = Semantics(semantics)
         self._clock = clock
+        self._wall_clock = wall_clock
         self.max_staleness = max_staleness
         self._lock = Lock()
-        self._seats: dict[bytes, dict[str, bool]] = {}
+        self._seats = Seats()
+        self._answers = self._seats.answers
         self._index: Index | None = None
         self._revision = NO_REVISION
         self._current_at = 0.0
@@ -79,8 +87,10 @@ class Published:
                 return
             revision = update if isinstance(update, Revision) else update.revision
             if compiled is not None:
+                if self._index is not None:
+                    compiled.identities.remember(self._index.identities)
                 self._index = compiled
-                self._seats = {}
+                self._seats.clear()
             elif isinstance(update, Changes):
                 self._apply(update)
             self._revision = revision
@@ -90,10 +100,10 @@ class Published:
     def _apply(self, changes: Changes) -> None:
         touched = apply_changes(self._require_index(), changes)
         if touched.everyone:
-            self._seats = {}
+            self._seats.clear()
         else:
-            for row in touched.rows:
-                self._seats.pop(row, None)
+            for ground in touched.grounds:
+                self._seats.vacate(ground)
 
     def expire(self, *, only_if_old: bool = False) -> bool:
         """Deny everything as `stale` until the next revision is published.
@@ -107,8 +117,16 @@ class Published:
         with self._lock:
             if not only_if_old or self.age > self.max_staleness:
                 self._expired = True
-                self._seats = {}
+                self._seats.clear()
             return self._expired
+
+    def expire_credentials(self) -> None:
+        """Take away the seats of credentials that are about to end.
+
+        Who owns the clock calls it at least once in `CREDENTIAL_MARGIN` seconds.
+        """
+        with self._lock:
+            self._seats.expire(self._wall_clock() + CREDENTIAL_MARGIN)
 
     def shut(self, why: AuthzError) -> None:
         """Answer nothing any more: every question raises `why`."""
@@ -116,7 +134,15 @@ class Published:
             self._is_shut = True
             self._why_not = why
             self._index = None
-            self._seats = {}
+            self._seats.clear()
+
+    def require_open(self) -> None:
+        """Return when there is an index to answer from.
+
+        Raises:
+            NotOpenError: there is none yet, or any more.
+        """
+        self._require_index()
 
     def _require_index(self) -> Index:
         if self._index is None:

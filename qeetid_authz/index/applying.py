@@ -8,11 +8,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from qeetid_authz.bundling import Bundling
-from qeetid_authz.compiler import note_foreign
 from qeetid_authz.ids import Id
-from qeetid_authz.index import NOWHERE, Ids, Index, Role, Tenant
-from qeetid_authz.model import Changes, Owned
+from qeetid_authz.index.bundling import Bundling
+from qeetid_authz.index.compiler import note_foreign, note_scopes
+from qeetid_authz.index.index import Index
+from qeetid_authz.index.tenant import NOWHERE, Ids, Role, Tenant
+from qeetid_authz.model import Changes, IpRule, Owned
 
 
 @dataclass(slots=True)
@@ -20,11 +21,12 @@ class Touched:
     """Whose answers may differ after changes.
 
     Attributes:
-        rows: tenant and user ids, one after the other, of rows that changed.
-        everyone: whether more than those rows may differ.
+        grounds: what answers rest on that changed: a tenant's id and that of a user,
+            a machine or an API key, one after the other, or the id of a session.
+        everyone: whether more than what rests on those may differ.
     """
 
-    rows: list[bytes] = field(default_factory=list)
+    grounds: list[bytes] = field(default_factory=list)
     everyone: bool = False
 
 
@@ -50,7 +52,8 @@ class _Application:
         emptied = bundling.run()
         self.change_group_roles()
         self.move_users()
-        self.change_statuses()
+        self.change_identities()
+        self.change_ip_rules()
         self.forget(emptied)
         return self.touched
 
@@ -166,26 +169,41 @@ class _Application:
             user,
             roles.onto(held_roles),
             groups.onto(held_groups),
-            may_act=self.index.may_act(user),
+            may_act=self.index.may_act(tenant, user),
         )
         note_foreign(self.index, tenant, roles=roles.come, groups=groups.come)
-        self.touched.rows.append(tenant + user)
+        self.touched.grounds.append(tenant + user)
 
-    def change_statuses(self) -> None:
-        turned = set()
-        for user, status in self.changes.users.items():
-            could = self.index.may_act(user)
-            if status is None:
-                self.index.users.pop(user, None)
+    def change_identities(self) -> None:
+        note_scopes(self.index, self.changes)
+        turned: set[Id] = set()
+        for each in self.index.identities.change(self.changes):
+            if each.holds:
+                turned.add(each.id)
             else:
-                self.index.users[user] = status
-            if could != self.index.may_act(user):
-                turned.add(user)
-        if turned:
+                self.touched.grounds.append(each.id)
+            self.touched.grounds += [tenant + each.id for tenant in each.tenants]
+        if turned and self.index.is_strict:
             for id_, tenant in self.index.tenants.items():
                 held = (tenant.rows.keys() & turned) | (tenant.withheld.keys() & turned)
-                for user in held:
-                    self.move_user(id_, user, _Edges(), _Edges())
+                for subject in held:
+                    self.move_user(id_, subject, _Edges(), _Edges())
+
+    def change_ip_rules(self) -> None:
+        for tenant, enforced in self.changes.ip_enforced.items():
+            if enforced or tenant in self.index.ip_policies:
+                self.index.ip_policy(tenant).enforced = enforced
+        for id_, rule in self.changes.ip_rules.items():
+            self.change_ip_rule(id_, rule)
+        for tenant in [t for t, p in self.index.ip_policies.items() if p.is_void]:
+            del self.index.ip_policies[tenant]
+
+    def change_ip_rule(self, id_: Id, rule: IpRule | None) -> None:
+        for policy in self.index.ip_policies.values():
+            if id_ in policy.rules:
+                policy.put(id_, None)
+        if rule is not None:
+            self.index.ip_policy(rule.tenant).put(id_, rule)
 
     def forget(self, emptied: set[Id]) -> None:
         """Let go of what is gone and not referred to any more."""

@@ -1,0 +1,1 @@
+"""Credentials: what they say, whether they are genuine, and for whom they stand."""

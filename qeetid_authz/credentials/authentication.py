@@ -1,0 +1,243 @@
+"""Credentials to principals.
+
+The protocol is written once for threads and event loops: a generator that yields
+futures, each to be waited for before it goes on.
+"""
+
+import asyncio
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import lru_cache
+from typing import Any, TypeAlias, TypeVar
+
+from qeetid_authz.credentials.claims import Expectations
+from qeetid_authz.credentials.keyring import Keyring
+from qeetid_authz.credentials.secretchecks import (
+    RECOGNISED_LIMIT,
+    SecretChecks,
+    make_pool,
+)
+from qeetid_authz.credentials.tokenchecks import TokenChecks, Verified
+from qeetid_authz.decision.reasons import SENTENCES, Reason
+from qeetid_authz.engine.engine import Engine
+from qeetid_authz.errors import (
+    ApiKeyExpiredError,
+    ApiKeyRevokedError,
+    AuthenticationError,
+    InactiveActorError,
+    InactiveAgentError,
+    InactiveServiceError,
+    InactiveTenantError,
+    InactiveUserError,
+    MalformedCredentialError,
+    SessionRevokedError,
+    TenantlessTokenError,
+    TokenExpiredError,
+    TokensUnconfiguredError,
+    UnknownApiKeyError,
+)
+from qeetid_authz.ids import Id
+from qeetid_authz.model import ApiKey, OidcClient
+from qeetid_authz.principal import Kind, Principal
+
+Found = TypeVar("Found")
+Steps: TypeAlias = Generator[Future[Any], None, Found]
+
+_API_KEY, _BEARER = "ApiKey ", "bearer "  # as Qeet ID's server reads them (fact 1.2)
+
+_REFUSALS: dict[Reason, type[AuthenticationError]] = {
+    Reason.UNKNOWN_TENANT: InactiveTenantError,
+    Reason.TENANT_INACTIVE: InactiveTenantError,
+    Reason.UNKNOWN_USER: InactiveUserError,
+    Reason.USER_INACTIVE: InactiveUserError,
+    Reason.SERVICE_INACTIVE: InactiveServiceError,
+    Reason.AGENT_INACTIVE: InactiveAgentError,
+    Reason.CREDENTIAL_EXPIRED: TokenExpiredError,
+    Reason.CREDENTIAL_REVOKED: ApiKeyRevokedError,
+    Reason.SESSION_REVOKED: SessionRevokedError,
+    Reason.ACTOR_LACKS: InactiveActorError,
+}
+
+
+class Authentication:
+    """Tells for whom a credential stands, by an engine's facts."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        keyring: Keyring | None,
+        expected: Expectations,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            engine: whose facts count.
+            keyring: the keys of the tokens' issuer; without it no tokens are taken.
+            expected: what a token must say.
+            wall_clock: seconds since the Unix epoch.
+        """
+        self._engine = engine
+        self._tokens: TokenChecks | None = None
+        if keyring is not None:
+            self._tokens = TokenChecks(keyring, expected, wall_clock)
+        self._pool: ThreadPoolExecutor = make_pool()
+        self._keys: SecretChecks[ApiKey] = SecretChecks(self._pool)
+        self._clients: SecretChecks[OidcClient] = SecretChecks(self._pool)
+
+    def close(self) -> None:
+        """Verify nothing any more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def authenticate(self, header: str) -> Principal:
+        """The principal of an `Authorization` header's value.
+
+        Raises:
+            AuthenticationError: the credential is refused.
+            UnavailableError: it can't be judged now.
+            NotOpenError: the authorizer isn't open.
+        """
+        known = self._recognise(header)
+        return run(self._judge(header)) if known is None else known
+
+    async def authenticate_async(self, header: str) -> Principal:
+        """The same on the running event loop, which isn't kept from other work."""
+        known = self._recognise(header)
+        return await run_async(self._judge(header)) if known is None else known
+
+    def _recognise(self, header: str) -> Principal | None:
+        """Who a header stands for that was judged before, if it needn't be again."""
+        if not isinstance(header, str):
+            raise TypeError("an Authorization header must be a string")
+        self._engine.require_open()
+        principal = None
+        if header.startswith(_API_KEY):
+            principal = self._known_key(header[7:].strip())
+        elif self._tokens is not None and header[:7].lower() == _BEARER:
+            verified = self._tokens.recognise(header[7:].strip())
+            principal = None if verified is None else verified.principal
+        if principal is None or self._engine.standing(principal) is not None:
+            return None
+        return principal
+
+    def _judge(self, header: str) -> Steps[Principal]:
+        if header.startswith(_API_KEY):
+            principal = yield from self._api_key(header[7:].strip())
+        elif header[:7].lower() == _BEARER:
+            verified = yield from self.verify_token(header[7:].strip())
+            if verified.principal is None:
+                raise TenantlessTokenError(
+                    "the token is bound to no tenant; switch to one first"
+                )
+            principal = verified.principal
+        else:
+            raise MalformedCredentialError(
+                "the header is neither `Bearer TOKEN` nor `ApiKey KEY`"
+            )
+        self._require_standing(principal)
+        return principal
+
+    def verify_token(self, text: str) -> Steps[Verified]:
+        """A token verified by itself, whatever has become of who it stands for.
+
+        Raises:
+            AuthenticationError: it is refused.
+            KeysUnavailableError: the issuer's keys aren't known.
+        """
+        self._engine.require_open()
+        if self._tokens is None:
+            raise TokensUnconfiguredError(
+                "no tokens are taken here; say where the issuer's keys are (jwks)"
+            )
+        verified = self._tokens.recognise(text)
+        if verified is None:
+            verified = yield from self._tokens.verify(text)
+        return verified
+
+    def verify_client(
+        self, client_id: str, secret: str | None
+    ) -> Steps[OidcClient | None]:
+        """The OIDC client of an id and a secret; a public one needs none (fact 5)."""
+        candidates = self._engine.clients(client_id)
+        for _, client in candidates:
+            if client.is_public:
+                return client
+        text = secret or ""
+        digest = self._clients.digest(f"{client_id}\0{text}")
+        known = self._clients.recognise(digest)
+        if known is None or known not in candidates:
+            known = yield from self._clients.find(digest, candidates, text)
+        return None if known is None else known[1]
+
+    def _known_key(self, text: str) -> Principal | None:
+        """Whose API key a text is that was verified against the hash there is now."""
+        known = self._keys.recognise(self._keys.digest(text))
+        if known is None:
+            return None
+        id_, verified = known
+        row = self._engine.api_key(id_)
+        if row is None or row.secret_hash != verified.secret_hash:
+            return None
+        return _key_principal(id_, row.tenant)
+
+    def _api_key(self, text: str) -> Steps[Principal]:
+        prefix, dot, secret = text.partition(".")
+        if not dot:
+            raise MalformedCredentialError("the API key has no dot in it")
+        principal = self._known_key(text)
+        if principal is None:
+            candidates = self._engine.api_keys(prefix)
+            digest = self._keys.digest(text)
+            found = yield from self._keys.find(digest, candidates, secret)
+            if found is None:
+                raise UnknownApiKeyError("there is no such API key")
+            id_, row = found
+            principal = _key_principal(id_, row.tenant)
+        return principal
+
+    def _require_standing(self, principal: Principal) -> None:
+        reason = self._engine.standing(principal)
+        if reason is None:
+            return
+        refusal = _REFUSALS[reason]
+        if reason is Reason.CREDENTIAL_EXPIRED and principal.kind is Kind.API_KEY:
+            refusal = ApiKeyExpiredError
+        if refusal is InactiveAgentError:
+            agent = self._engine.agent(principal.subject)
+            is_ours = agent is not None and agent.tenant == principal.tenant
+            status = agent.status if agent and is_ours else None
+            raise InactiveAgentError(SENTENCES[reason], status)
+        raise refusal(SENTENCES[reason])
+
+
+@lru_cache(RECOGNISED_LIMIT)
+def _key_principal(key: Id, tenant: Id) -> Principal:
+    return Principal.of(Kind.API_KEY, key, tenant)
+
+
+def run(steps: Steps[Found]) -> Found:
+    """Run a protocol in this thread."""
+    try:
+        while True:
+            wait([next(steps)])
+    except StopIteration as stop:
+        found: Found = stop.value
+        return found
+
+
+async def run_async(steps: Steps[Found]) -> Found:
+    """Run a protocol on the running event loop."""
+    try:
+        while True:
+            await _waited(next(steps))
+    except StopIteration as stop:
+        found: Found = stop.value
+        return found
+
+
+async def _waited(future: Future[Any]) -> None:
+    """Wait for a future that others may wait for as well, however it ends."""
+    wrapped = asyncio.wrap_future(future)
+    await asyncio.wait([wrapped])
+    if not wrapped.cancelled():
+        wrapped.exception()  # who goes on looks at the future itself

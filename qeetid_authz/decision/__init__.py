@@ -1,0 +1,1 @@
+"""Questions judged from an index, and explained."""

@@ -1,0 +1,84 @@
+"""All that a principal may do, and why."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qeetid_authz.decision.authority import effective
+from qeetid_authz.decision.decision import Question, is_let_in
+from qeetid_authz.decision.sources import Source, sources
+from qeetid_authz.ids import format_optional
+from qeetid_authz.index.index import Index
+from qeetid_authz.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Permissions that are held in one and the same way.
+
+    Attributes:
+        granted_by: `role:NAME`, or `scope` for scopes of the principal's own.
+        via: `direct` or `group:NAME`.
+        group_id: the group's id, or None.
+        role_id: the role's id, or None.
+        permissions: those of them that are effective, sorted.
+    """
+
+    granted_by: str
+    via: str
+    group_id: str | None
+    role_id: str | None
+    permissions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a principal may.
+
+    Attributes:
+        permissions: its effective permissions, sorted.
+        grants: how it holds them, direct ones first, then by group and role.
+        actor_grants: how who acts on its behalf holds them.
+    """
+
+    permissions: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    actor_grants: tuple[Grant, ...] = ()
+
+
+def account(index: Index, question: Question) -> Account:
+    """Account for all that a principal may do; the permission asked for is ignored."""
+    principal = question.principal
+    held = effective(index, principal, question.now)
+    if held is None or not is_let_in(index, principal, question.address):
+        return Account()
+    lent = principal.actor if index.is_strict else None
+    return Account(
+        tuple(index.vocabulary.keys(held.mask)),
+        _grants(index, principal, held.mask),
+        () if lent is None else _grants(index, lent, held.mask),
+    )
+
+
+def _grants(index: Index, principal: Principal, held: int) -> tuple[Grant, ...]:
+    def found() -> Iterator[Grant]:
+        for source in sources(index, principal.kind, principal.key):
+            if source.mask & held:
+                yield _grant(index, source, held)
+
+    return tuple(sorted(found(), key=_order))
+
+
+def _grant(index: Index, source: Source, held: int) -> Grant:
+    return Grant(
+        "scope" if source.role is None else f"role:{source.role}",
+        "direct" if source.group is None else f"group:{source.group}",
+        format_optional(source.group_id),
+        format_optional(source.role_id),
+        tuple(index.vocabulary.keys(source.mask & held)),
+    )
+
+
+def _order(grant: Grant) -> tuple[bool, str, str, str, str]:
+    is_of_group = grant.group_id is not None
+    ids = (grant.group_id or "", grant.role_id or "")
+    return (is_of_group, grant.via, grant.granted_by, *ids)

@@ -1,0 +1,191 @@
+"""Why a decision is what it is: every grant path, or what would be enough."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qeetid_authz.decision.decision import Question, decide, refusal
+from qeetid_authz.decision.reasons import SENTENCES, Reason
+from qeetid_authz.decision.sources import sources
+from qeetid_authz.ids import Id, format_id, format_optional
+from qeetid_authz.index.index import Index
+from qeetid_authz.index.tenant import NOWHERE
+from qeetid_authz.model import IpRule
+from qeetid_authz.principal import Principal
+from qeetid_authz.revision import Revision
+
+_HELPED_BY_ROLES = frozenset({Reason.NO_GRANT, Reason.ACTOR_LACKS})
+
+
+@dataclass(frozen=True, slots=True)
+class GrantPath:
+    """One way by which a principal holds a permission.
+
+    Attributes:
+        permission: the key that was asked for.
+        role: the role's name; None when a scope of its own grants it.
+        role_id: its id, or None.
+        group: the name of the group that carries the role; None when held directly.
+        group_id: its id, or None.
+    """
+
+    permission: str
+    role: str | None
+    role_id: str | None
+    group: str | None = None
+    group_id: str | None = None
+
+    @property
+    def granted_by(self) -> str:
+        """What grants it: `role:NAME` as Qeet ID writes it (fact 1.4), or `scope:KEY`."""
+        if self.role is None:
+            return f"scope:{self.permission}"
+        return f"role:{self.role}"
+
+    @property
+    def via(self) -> str:
+        """How it is held, as Qeet ID writes it: `direct` or `group:NAME`."""
+        return "direct" if self.group is None else f"group:{self.group}"
+
+
+@dataclass(frozen=True, slots=True)
+class CarryingGroup:
+    """A group of the tenant, membership in which would be enough."""
+
+    group: str
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A role that would be enough, and the groups that carry it."""
+
+    role: str
+    role_id: str
+    groups: tuple[CarryingGroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision with its grounds; true when allowed.
+
+    Attributes:
+        allowed: whether the principal may; the same as `can` says.
+        permission: the key that was asked for.
+        paths: all grant paths: direct ones first, then by group name, role name, ids.
+        reason: why, from the closed set.
+        missing: the tenant's roles any of which would be enough: for the principal on
+            a `no_grant`, for its actor on an `actor_lacks`.
+        revision: the snapshot it was made at.
+        age: seconds since that snapshot was known to be current.
+        actor_paths: the grant paths of who acts on the principal's behalf, when
+            allowed.
+        ip_rule: on an `ip_denied`, the rule that denies the address; None when none
+            of those that allow lets it in.
+    """
+
+    allowed: bool
+    permission: str
+    paths: tuple[GrantPath, ...]
+    reason: Reason
+    missing: tuple[Missing, ...]
+    revision: Revision
+    age: float
+    actor_paths: tuple[GrantPath, ...] = ()
+    ip_rule: IpRule | None = None
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+    @property
+    def sentence(self) -> str:
+        """The reason in words."""
+        return SENTENCES[self.reason]
+
+
+def explain(
+    index: Index, question: Question, revision: Revision, age: float
+) -> Explanation:
+    """Explain one question from the same index that decides it."""
+    principal, permission = question.principal, question.permission
+    reason = decide(index, question)
+    paths: tuple[GrantPath, ...] = ()
+    actor_paths: tuple[GrantPath, ...] = ()
+    if reason is Reason.GRANTED:
+        paths = _sorted_paths(index, principal, permission)
+        if principal.actor is not None and index.is_strict:
+            actor_paths = _sorted_paths(index, principal.actor, permission)
+        if not paths:
+            reason = refusal(index, question)
+    return Explanation(
+        bool(paths),
+        permission,
+        paths,
+        reason,
+        tuple(_missing(index, principal.tenant, permission, reason)),
+        revision,
+        age,
+        actor_paths,
+        _denying_rule(index, question) if reason is Reason.IP_DENIED else None,
+    )
+
+
+def _denying_rule(index: Index, question: Question) -> IpRule | None:
+    policy = index.ip_policies.get(question.principal.tenant)
+    if policy is None or question.address is None:
+        return None
+    return policy.denying(question.address)
+
+
+def _sorted_paths(
+    index: Index, principal: Principal, permission: str
+) -> tuple[GrantPath, ...]:
+    position = index.vocabulary.position(permission)
+    if position is None:
+        return ()
+    paths = (
+        GrantPath(
+            permission,
+            source.role,
+            format_optional(source.role_id),
+            source.group,
+            format_optional(source.group_id),
+        )
+        for source in sources(index, principal.kind, principal.key)
+        if source.mask >> position & 1
+    )
+    return tuple(sorted(paths, key=_order))
+
+
+def _order(path: GrantPath) -> tuple[bool, str, str, str, str]:
+    return (
+        path.group is not None,
+        path.group or "",
+        path.role or "",
+        path.group_id or "",
+        path.role_id or "",
+    )
+
+
+def _missing(
+    index: Index, tenant_id: Id, permission: str, reason: Reason
+) -> Iterator[Missing]:
+    """The tenant's own roles that carry a key, by name, and who carries them."""
+    position = index.vocabulary.position(permission)
+    tenant = index.tenants.get(tenant_id)
+    if reason not in _HELPED_BY_ROLES or position is None or tenant is None:
+        return
+    own = tuple(tenant.roles)
+    groups: dict[Id, list[CarryingGroup]] = {
+        role_id: []
+        for role_id, role in index.counted_roles(tenant_id, own)
+        if role.mask >> position & 1
+    }
+    for group_id, group in index.counted_groups(tenant_id, tuple(tenant.group_roles)):
+        if group is NOWHERE:
+            continue
+        for role_id in tenant.group_roles[group_id]:
+            if role_id in groups:
+                groups[role_id].append(CarryingGroup(group.name, format_id(group_id)))
+    for role_id in sorted(groups, key=lambda each: (index.roles[each].name, each)):
+        carriers = sorted(groups[role_id], key=lambda each: (each.group, each.group_id))
+        yield Missing(index.roles[role_id].name, format_id(role_id), tuple(carriers))

@@ -1,0 +1,1 @@
+"""The index that is current, and questions to it from any thread."""

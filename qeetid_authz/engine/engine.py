@@ -1,0 +1,263 @@
+"""The engine: answers from the index that is current."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from qeetid_authz.decision.account import Account, account
+from qeetid_authz.decision.authority import authority, deadline, effective, grounds
+from qeetid_authz.decision.decision import Decision, Question, decide, is_let_in
+from qeetid_authz.decision.explain import Explanation, explain
+from qeetid_authz.decision.reasons import SENTENCES, Reason
+from qeetid_authz.document import Document, read_document, snapshot
+from qeetid_authz.engine.published import CREDENTIAL_MARGIN
+from qeetid_authz.engine.roster import Roster
+from qeetid_authz.errors import NotOpenError, PermissionDenied
+from qeetid_authz.ids import Id, format_id, parse_id
+from qeetid_authz.index.iprules import parse_address
+from qeetid_authz.index.permissions import Grants
+from qeetid_authz.model import Semantics
+from qeetid_authz.principal import Kind, Principal
+from qeetid_authz.revision import Revision
+
+
+class Engine(Roster):
+    """Answers questions from the published index, from any thread.
+
+    `can` reads one dict of principals that were asked about before, each seated at
+    the answers of its `Grants`, which never change: so it needs no lock and can't see
+    half of a change. Everything else, the first question about a principal included,
+    takes the lock, and so sees exactly one revision.
+    """
+
+    @staticmethod
+    def from_facts(
+        document: Document | Mapping[str, Any],
+        semantics: Semantics | str = Semantics.STRICT,
+    ) -> "Engine":
+        """An engine over the facts of a declarative document; no I/O, no ageing.
+
+        Raises:
+            DocumentError: the document breaks its rules.
+        """
+        engine = Engine(semantics)
+        engine.publish(snapshot(read_document(document)), 0.0)
+        return engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Answer nothing any more. Closing twice is harmless."""
+        self.shut(NotOpenError("this authorizer is closed; open another"))
+
+    def can(self, principal: Principal, key: str, ip: str | None = None) -> bool:
+        """Whether a principal holds a permission; unknown ids are denied.
+
+        Args:
+            principal: who.
+            key: the permission.
+            ip: the address that the principal acts from, for the tenant's IP rules.
+
+        Raises:
+            TypeError: `principal` is no Principal, or `key` or `ip` no string.
+            ValueError: `ip` is no IP address.
+            NotOpenError: the authorizer isn't open.
+        """
+        if ip is not None:
+            return self.check(principal, key, ip).allowed
+        try:
+            return self._answers[principal.key][key]
+        except (KeyError, AttributeError, TypeError):
+            return self._seat_and_ask(principal, key)
+
+    def _seat_and_ask(self, principal: Principal, key: str) -> bool:
+        _require_question(principal, key)
+        with self._lock:
+            if self.is_stale:
+                self._require_index()
+                return False
+            grants = self._seat(principal)
+            return grants is not None and grants.allows(key)
+
+    def _seat(self, principal: Principal) -> Grants | None:
+        """What a principal may do now, from where it is seated at the answers."""
+        index, now = self._require_index(), self._wall_clock()
+        grants = effective(index, principal, now)
+        if grants is None:
+            return None
+        is_user = index.identities.kind(principal.subject) is Kind.USER
+        if is_user and not principal.is_bounded:
+            self._seats.take(principal.key, grants)
+            return grants
+        ends = deadline(index, principal)
+        if ends is None or ends - now > 2 * CREDENTIAL_MARGIN:
+            rests_on = grounds(index, principal)
+            self._seats.take_bounded(principal.key, grants, rests_on, ends)
+        return grants
+
+    def check(self, principal: Principal, key: str, ip: str | None = None) -> Decision:
+        """The decision, with its reason, revision and age; as `can`."""
+        question = self._question(principal, key, ip)
+        with self._lock:
+            return self._decide(question)
+
+    def check_many(
+        self, questions: Iterable[tuple[Principal, str]], ip: str | None = None
+    ) -> list[Decision]:
+        """The decisions on several questions, in order, all at one revision.
+
+        Raises:
+            TypeError: a question isn't a Principal and a string, or `ip` no string.
+            ValueError: `ip` is no IP address.
+            NotOpenError: the authorizer isn't open.
+        """
+        asked = [self._question(principal, key, ip) for principal, key in questions]
+        with self._lock:
+            return [self._decide(question) for question in asked]
+
+    def _question(self, principal: Principal, key: str, ip: str | None) -> Question:
+        _require_question(principal, key)
+        address = None if ip is None else parse_address(ip)
+        return Question(principal, key, self._wall_clock(), address)
+
+    def can_many(
+        self, tenant: Id, questions: Iterable[tuple[Id, str]], ip: str | None = None
+    ) -> tuple[list[bool], Revision, float]:
+        """Whether those of one tenant hold permissions, in order, at one revision.
+
+        What `check_many` says, without its reasons, for the sake of speed.
+
+        Args:
+            tenant: whose.
+            questions: ids of users or machines, sixteen bytes each, with keys.
+            ip: the address that all of them act from.
+
+        Returns:
+            The answers, their revision and its age in seconds.
+
+        Raises:
+            TypeError, ValueError: `ip` is no string or no IP address.
+            NotOpenError: the authorizer isn't open.
+        """
+        asked = list(questions)
+        address = None if ip is None else parse_address(ip)
+        with self._lock:
+            index, now = self._require_index(), self._wall_clock()
+            revision, age = self._revision, self.age
+            somebody = Principal.of(Kind.USER, tenant, tenant)
+            if self.is_stale or not is_let_in(index, somebody, address):
+                return [False for _ in asked], revision, age
+            held = (
+                (authority(index, Kind.USER, tenant, user, now), key)
+                for user, key in asked
+            )
+            answers = [each is not None and each.allows(key) for each, key in held]
+            return answers, revision, age
+
+    def _decide(self, question: Question) -> Decision:
+        index = self._require_index()
+        reason = Reason.STALE if self.is_stale else decide(index, question)
+        return Decision(reason is Reason.GRANTED, reason, self._revision, self.age)
+
+    def require(self, principal: Principal, key: str, ip: str | None = None) -> None:
+        """Return when the principal holds the permission; as `can`.
+
+        Raises:
+            PermissionDenied: it doesn't; the error carries the decision.
+        """
+        decision = self.check(principal, key, ip)
+        if not decision:
+            raise PermissionDenied(
+                f"{principal.kind} `{principal.id}` may not `{key}` in tenant"
+                f" `{principal.tenant_id}`: {SENTENCES[decision.reason]}",
+                decision,
+            )
+
+    def explain(
+        self, principal: Principal, key: str, ip: str | None = None
+    ) -> Explanation:
+        """The decision with every grant path, or with what would be enough; as `can`."""
+        question = self._question(principal, key, ip)
+        with self._lock:
+            index = self._require_index()
+            revision, age = self._revision, self.age
+            if self.is_stale:
+                return Explanation(False, key, (), Reason.STALE, (), revision, age)
+            return explain(index, question, revision, age)
+
+    def account(
+        self, principal: Principal, ip: str | None = None
+    ) -> tuple[Account, Revision, float]:
+        """All that a principal may do, and why, at one revision; as `can`.
+
+        Returns:
+            The account, its revision and the age of that in seconds.
+        """
+        question = self._question(principal, "", ip)
+        with self._lock:
+            index = self._require_index()
+            held = Account() if self.is_stale else account(index, question)
+            return held, self._revision, self.age
+
+    def effective_permissions(self, principal: Principal) -> list[str]:
+        """All keys that the principal holds, sorted; none when it may not act.
+
+        Raises:
+            TypeError: `principal` is no Principal.
+            NotOpenError: the authorizer isn't open.
+        """
+        keys, _, _ = self.holdings(principal)
+        return keys
+
+    def holdings(self, principal: Principal) -> tuple[list[str], Revision, float]:
+        """The same with its revision, and the age of that in seconds."""
+        _require_question(principal, "")
+        with self._lock:
+            index = self._require_index()
+            revision, age = self._revision, self.age
+            grants = effective(index, principal, self._wall_clock())
+            if grants is None or self.is_stale:
+                return [], revision, age
+            return index.vocabulary.keys(grants.mask), revision, age
+
+    def who_can(self, tenant_id: str, key: str) -> Iterator[str]:
+        """The ids of all who hold a permission in a tenant, ascending.
+
+        Users and, under strict semantics, service principals and agents: whoever may
+        be asked about as a user. All of them are of one revision, that of the call, however long the caller
+        takes to read on.
+
+        Raises:
+            TypeError: `tenant_id` or `key` is no string.
+            ValueError: `tenant_id` is no UUID.
+            NotOpenError: the authorizer isn't open.
+        """
+        tenant = parse_id(tenant_id)
+        _require_key(key)
+        with self._lock:
+            index = self._require_index()
+            entry = index.tenants.get(tenant)
+            if entry is None or self.is_stale or not index.is_open(entry):
+                return iter(())
+            profiles = set(index.holders(tenant, key))
+            holders = {who for who, held in entry.rows.items() if held in profiles}
+            if index.is_strict:
+                holders.update(index.identities.registered_for(tenant, key))
+        return map(format_id, sorted(holders))
+
+
+def _require_question(principal: Principal, key: str) -> None:
+    if not isinstance(principal, Principal):
+        raise TypeError(
+            f"`{principal!r}` is no principal; make one with"
+            " `Principal.user(user_id, tenant_id)`"
+        )
+    _require_key(key)
+
+
+def _require_key(key: str) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"a permission key must be a string, not `{key!r}`")

@@ -1,0 +1,65 @@
+"""Who there is at the current revision, for those who tell credentials apart."""
+
+from typing import Unpack
+
+from qeetid_authz.decision.reasons import Reason
+from qeetid_authz.decision.standing import obstacle
+from qeetid_authz.engine.published import Published
+from qeetid_authz.ids import Id, parse_id
+from qeetid_authz.model import ApiKey, Machine, OidcClient
+from qeetid_authz.principal import Bounds, Kind, Principal
+
+
+class Roster(Published):
+    """Looks up principals and credentials in the published index, from any thread."""
+
+    def principal_for(
+        self, subject_id: str, tenant_id: str, **bounds: Unpack[Bounds]
+    ) -> Principal:
+        """The principal of an id, of whichever kind it is known to be.
+
+        For who authenticates by itself, and for tests. An id that nobody has is
+        taken for a user's, who may nothing.
+
+        Raises:
+            TypeError: an id is no string, or the limit a string.
+            ValueError: an id is no UUID, the actor is of another tenant, or the end
+                is no time.
+            NotOpenError: the authorizer isn't open.
+        """
+        subject, tenant = parse_id(subject_id), parse_id(tenant_id)
+        with self._lock:
+            identities = self._require_index().identities
+            is_key = identities.api_keys.get(subject) is not None
+            kind = Kind.API_KEY if is_key else identities.kind(subject)
+        return Principal.of(kind, subject, tenant, **bounds)
+
+    def api_key(self, id_: Id) -> ApiKey | None:
+        """The row of an API key, or None."""
+        return self._require_index().identities.api_keys.get(id_)
+
+    def api_keys(self, prefix: str) -> list[tuple[Id, ApiKey]]:
+        """The API keys of a prefix, which isn't unique; those revoked come last."""
+        with self._lock:
+            rows = self._require_index().identities.api_keys.named(prefix)
+        return sorted(rows, key=lambda each: each[1].revoked)
+
+    def agent(self, id_: Id) -> Machine | None:
+        """The row of an agent, or None."""
+        return self._require_index().identities.agents.get(id_)
+
+    def clients(self, client_id: str) -> list[tuple[Id, OidcClient]]:
+        """The OIDC clients of a client id, of which there is at most one."""
+        with self._lock:
+            return self._require_index().identities.clients.named(client_id)
+
+    def standing(self, principal: Principal) -> Reason | None:
+        """What keeps a principal from acting at all, or None.
+
+        Raises:
+            NotOpenError: the authorizer isn't open.
+        """
+        if principal.key in self._answers:
+            return None  # nobody is seated who may not act
+        with self._lock:
+            return obstacle(self._require_index(), principal, self._wall_clock())

@@ -1,0 +1,100 @@
+"""Principals that were asked about, each seated at the answers of what it holds."""
+
+from collections.abc import Iterable
+from heapq import heappop, heappush
+from math import floor, inf
+
+from qeetid_authz.index.permissions import Grants
+
+LIMIT = 100_000
+"""Seats of principals with bounds; who has many tokens made gets them all vacated."""
+
+
+class Seats:
+    """Seats by the key of a principal, and what they rest on.
+
+    The seat of a user without bounds rests on the user's row alone, whose name is its
+    key, and its grants are kept by its profile. All others note what else they rest on,
+    when they must be vacated, and keep their grants.
+
+    Attributes:
+        answers: key -> answers; always the same dict, so that it can be read without
+            asking anybody.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[bytes, dict[str, bool]] = {}
+        self._grounds: dict[bytes, tuple[bytes, ...]] = {}
+        self._kept: dict[bytes, Grants] = {}
+        self._resting: dict[bytes, set[bytes]] = {}
+        self._due: dict[int, set[bytes]] = {}
+        self._seconds: list[int] = []
+
+    def take(self, key: bytes, grants: Grants) -> None:
+        """Seat a user without bounds."""
+        self.answers[key] = grants.answers
+
+    def take_bounded(
+        self,
+        key: bytes,
+        grants: Grants,
+        grounds: Iterable[bytes],
+        deadline: float | None,
+    ) -> None:
+        """Seat a principal on its grounds.
+
+        Args:
+            key: the principal's.
+            grants: what it holds.
+            grounds: names of all that this rests on.
+            deadline: when the seat must be vacated at the latest, in seconds since the
+                Unix epoch.
+        """
+        if key in self._grounds:
+            self._leave(key)
+        if len(self._grounds) >= LIMIT:
+            self.clear()
+        self._grounds[key] = tuple(set(grounds))  # an actor may be the subject
+        for ground in self._grounds[key]:
+            self._resting.setdefault(ground, set()).add(key)
+        if deadline is not None and deadline < inf:
+            self._note_deadline(key, floor(deadline))
+        self._kept[key] = grants
+        self.answers[key] = grants.answers
+
+    def _note_deadline(self, key: bytes, second: int) -> None:
+        due = self._due.get(second)
+        if due is None:
+            due = self._due[second] = set()
+            heappush(self._seconds, second)
+        due.add(key)
+
+    def vacate(self, ground: bytes) -> None:
+        """Take away the seats that rest on what changed."""
+        self.answers.pop(ground, None)
+        for key in list(self._resting.get(ground, ())):
+            self._leave(key)
+
+    def _leave(self, key: bytes) -> None:
+        self.answers.pop(key, None)
+        self._kept.pop(key, None)
+        for ground in self._grounds.pop(key, ()):
+            resting = self._resting[ground]
+            resting.discard(key)
+            if not resting:
+                del self._resting[ground]
+
+    def clear(self) -> None:
+        """Take away all seats."""
+        self.answers.clear()
+        self._grounds.clear()
+        self._kept.clear()
+        self._resting.clear()
+        self._due.clear()
+        self._seconds.clear()
+
+    def expire(self, now: float) -> None:
+        """Take away the seats whose deadline has come."""
+        while self._seconds and self._seconds[0] <= now:
+            for key in self._due.pop(heappop(self._seconds)):
+                self._leave(key)

@@ -1,0 +1,1 @@
+"""Facts compiled so that a question needs a lookup or two."""

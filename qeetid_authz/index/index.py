@@ -1,0 +1,147 @@
+"""What a replica knows, compiled so that a question needs a lookup or two."""
+
+from collections.abc import Iterator
+
+from qeetid_authz.ids import Id
+from qeetid_authz.index.identities import Identities
+from qeetid_authz.index.iprules import IpPolicy
+from qeetid_authz.index.permissions import Grants, Vocabulary
+from qeetid_authz.index.tenant import NOWHERE, Ids, Profile, Role, Tenant
+from qeetid_authz.model import ACTIVE, Owned, Semantics
+
+
+class Index:
+    """Every tenant of a database, compiled under one semantics.
+
+    Attributes:
+        is_strict: whether tenants are isolated and the inactive refused.
+        permissions: permission id -> key, of those that exist.
+        keys: their keys.
+        identities: who there is to act.
+        ip_policies: tenant id -> from where one may act in it, where laid down.
+        foreign_roles: role id -> tenants that refer to it without owning it.
+        foreign_groups: the same of groups.
+        orphans: permission id that doesn't exist -> roles that bundle it.
+    """
+
+    __slots__ = (
+        "foreign_groups",
+        "foreign_roles",
+        "groups",
+        "identities",
+        "ip_policies",
+        "is_strict",
+        "keys",
+        "orphans",
+        "permissions",
+        "roles",
+        "semantics",
+        "tenants",
+        "vocabulary",
+    )
+
+    def __init__(self, semantics: Semantics) -> None:
+        self.semantics = semantics
+        self.is_strict = semantics is Semantics.STRICT
+        self.vocabulary = Vocabulary()
+        self.permissions: dict[Id, str] = {}
+        self.keys: set[str] = set()
+        self.roles: dict[Id, Role] = {}
+        self.groups: dict[Id, Owned] = {}
+        self.identities = Identities()
+        self.ip_policies: dict[Id, IpPolicy] = {}
+        self.tenants: dict[Id, Tenant] = {}
+        self.foreign_roles: dict[Id, set[Id]] = {}
+        self.foreign_groups: dict[Id, set[Id]] = {}
+        self.orphans: dict[Id, set[Id]] = {}
+
+    def tenant(self, id_: Id) -> Tenant:
+        """A tenant's entry, made if something refers to it before it exists."""
+        entry = self.tenants.get(id_)
+        if entry is None:
+            entry = self.tenants[id_] = Tenant(None)
+        return entry
+
+    def ip_policy(self, tenant: Id) -> IpPolicy:
+        """A tenant's IP rules, made if something is laid down first."""
+        policy = self.ip_policies.get(tenant)
+        if policy is None:
+            policy = self.ip_policies[tenant] = IpPolicy()
+        return policy
+
+    def may_act(self, tenant: Id, subject: Id) -> bool:
+        """Whether its own status lets a user or a machine act in a tenant."""
+        return not self.is_strict or self.identities.may_act(tenant, subject)
+
+    def is_open(self, tenant: Tenant) -> bool:
+        """Whether a tenant's status lets anybody in it act."""
+        return not self.is_strict or tenant.status == ACTIVE
+
+    def grants(self, tenant: Id, subject: Id) -> Grants | None:
+        """What roles and groups grant to one who may act; None without a row."""
+        profile = self.profile(tenant, subject)
+        return None if profile is None else self.profile_grants(tenant, profile)
+
+    def profile(self, tenant: Id, subject: Id) -> Profile | None:
+        """The roles and groups of one who may act in a tenant; None without a row."""
+        entry = self.tenants.get(tenant)
+        if entry is None or not self.is_open(entry):
+            return None
+        return entry.rows.get(subject)
+
+    def profile_grants(self, tenant: Id, profile: Profile) -> Grants:
+        """What a profile of a tenant grants at present."""
+        edition = self.tenants[tenant].edition
+        if profile.grants is None or profile.edition != edition:
+            profile.grants = self.vocabulary.grants(self._mask(tenant, profile))
+            profile.edition = edition
+        return profile.grants
+
+    def _mask(self, tenant: Id, profile: Profile) -> int:
+        """All that roles held directly and groups grant together."""
+
+        def role_mask(roles: Ids) -> int:
+            mask = 0
+            for _, role in self.counted_roles(tenant, roles):
+                mask |= role.mask
+            return mask
+
+        mask = role_mask(profile.roles)
+        entry = self.tenants[tenant]
+        for group, _ in self.counted_groups(tenant, profile.groups):
+            mask |= entry.group_mask(group, role_mask)
+        return mask
+
+    def holders(self, tenant: Id, key: str) -> Iterator[Profile]:
+        """The profiles of a tenant that grant a key, from the roles that carry it."""
+        position = self.vocabulary.position(key)
+        entry = self.tenants[tenant]
+        if position is None:
+            return
+
+        def carries(roles: Ids) -> bool:
+            counted = self.counted_roles(tenant, roles)
+            return any(role.mask >> position & 1 for _, role in counted)
+
+        groups = {
+            group
+            for group, _ in self.counted_groups(tenant, tuple(entry.group_roles))
+            if carries(entry.group_roles[group])
+        }
+        for profile in entry.profiles.values():
+            if carries(profile.roles) or not groups.isdisjoint(profile.groups):
+                yield profile
+
+    def counted_roles(self, tenant: Id, ids: Ids) -> Iterator[tuple[Id, Role]]:
+        """Those roles whose grants count in a tenant: in strict, its own."""
+        for id_ in ids:
+            role = self.roles.get(id_)
+            if role and (role.tenant == tenant or not self.is_strict):
+                yield id_, role
+
+    def counted_groups(self, tenant: Id, ids: Ids) -> Iterator[tuple[Id, Owned]]:
+        """Those groups whose grants count in a tenant: in strict, its own."""
+        for id_ in ids:
+            group = self.groups.get(id_, NOWHERE)
+            if group.tenant == tenant or not self.is_strict:
+                yield id_, group

@@ -1,0 +1,99 @@
+"""From which addresses a tenant's principals may act (Qeet ID fact 10)."""
+
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import TypeAlias
+
+from qeetid_authz.ids import Id
+from qeetid_authz.model import IpRule
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+
+_DENY = "deny"
+_MAPPED = IPv6Network("::ffff:0:0/96")
+
+
+class IpPolicy:
+    """A tenant's IP rules, and whether it heeds them.
+
+    A rule that denies wins over those that allow, of which one must match if there
+    are any. What is no network matches nothing: who may only come from there may not
+    come at all.
+    """
+
+    __slots__ = ("_networks", "enforced", "rules")
+
+    def __init__(self) -> None:
+        self.enforced = False
+        self.rules: dict[Id, IpRule] = {}
+        self._networks: dict[Id, Network | None] = {}
+
+    @property
+    def is_void(self) -> bool:
+        """Whether nothing was ever laid down."""
+        return not self.enforced and not self.rules
+
+    def put(self, id_: Id, rule: IpRule | None) -> None:
+        """Take over a rule, or None for one that is gone."""
+        self.rules.pop(id_, None)
+        self._networks.pop(id_, None)
+        if rule is not None:
+            self.rules[id_] = rule
+            self._networks[id_] = _network(rule.cidr)
+
+    def allows(self, address: Address) -> bool:
+        """Whether one may act from an address."""
+        if not self.enforced:
+            return True
+        matching = self._matching(address)
+        if any(rule.action == _DENY for rule in matching):
+            return False
+        return bool(matching) or all(r.action == _DENY for r in self.rules.values())
+
+    def denying(self, address: Address) -> IpRule | None:
+        """The rule that denies an address, the first by its text, if one does."""
+        denying = [rule for rule in self._matching(address) if rule.action == _DENY]
+        return min(denying, key=lambda rule: (rule.cidr, rule.label), default=None)
+
+    def _matching(self, address: Address) -> list[IpRule]:
+        return [
+            self.rules[id_]
+            for id_, network in self._networks.items()
+            if network is not None and address in network
+        ]
+
+
+def parse_address(text: str) -> Address:
+    """Read an address; an IPv4 one mapped into IPv6 is the IPv4 one.
+
+    Raises:
+        TypeError: `text` is no string.
+        ValueError: it is no address.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"an IP address must be a string, not `{text!r}`")
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError(f"`{text}` is no IP address") from None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+def _network(cidr: str) -> Network | None:
+    try:
+        network = ip_network(cidr, strict=False)
+    except ValueError:
+        return None
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        mapped = network.network_address.ipv4_mapped
+        return ip_network(f"{mapped}/{network.prefixlen - 96}")
+    return network

@@ -1,0 +1,144 @@
+"""One tenant compiled: its roles, its groups, and who holds which of them."""
+
+from collections.abc import Callable
+from itertools import chain
+from typing import TypeAlias
+
+from qeetid_authz.ids import Id
+from qeetid_authz.index.permissions import Grants
+from qeetid_authz.model import Owned
+
+Ids: TypeAlias = tuple[Id, ...]
+
+NOWHERE = Owned(b"", "")
+"""Of a role or group without a row of its own, which other rows still refer to.
+
+Foreign keys rule that out, but a session that replays changes for a replication peer
+doesn't check them.
+"""
+
+
+class Role:
+    """A role: whose it is, its name, and the permissions it bundles."""
+
+    __slots__ = ("mask", "name", "tenant")
+
+    def __init__(self, owned: Owned, mask: int = 0) -> None:
+        self.tenant, self.name = owned
+        self.mask = mask
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has a row of its own."""
+        return bool(self.tenant)
+
+
+class Profile:
+    """All users of a tenant who hold the same roles and groups.
+
+    Attributes:
+        roles: ids of the roles they hold directly, sorted.
+        groups: ids of their groups, sorted.
+        users: how many they are.
+        grants: what roles and groups together grant them; worked out when first
+            asked for, so that a change to a role costs nothing to the many profiles
+            that nobody asks about.
+        edition: the tenant's edition that `grants` belongs to.
+    """
+
+    __slots__ = ("edition", "grants", "groups", "roles", "users")
+
+    def __init__(self, roles: Ids, groups: Ids) -> None:
+        self.roles = roles
+        self.groups = groups
+        self.users = 0
+        self.grants: Grants | None = None
+        self.edition = -1
+
+
+class Tenant:
+    """One tenant's users, and the roles that its groups carry.
+
+    Attributes:
+        status: `active`, `suspended` or `deleted`; None without a row of its own.
+        rows: user -> profile, of those who may act.
+        withheld: the same of those who may not (only under strict semantics).
+        profiles: (roles, groups) -> profile.
+        group_roles: group -> ids of the roles bound to it in this tenant, sorted.
+        roles: ids of the roles that the tenant owns.
+        edition: counts the changes to what roles and groups grant here.
+    """
+
+    __slots__ = (
+        "_group_masks",
+        "edition",
+        "group_roles",
+        "profiles",
+        "roles",
+        "rows",
+        "status",
+        "withheld",
+    )
+
+    def __init__(self, status: str | None) -> None:
+        self.status = status
+        self.rows: dict[Id, Profile] = {}
+        self.withheld: dict[Id, Profile] = {}
+        self.profiles: dict[tuple[Ids, Ids], Profile] = {}
+        self.group_roles: dict[Id, Ids] = {}
+        self.roles: set[Id] = set()
+        self.edition = 0
+        self._group_masks: dict[Id, int] = {}
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it neither exists nor is referred to."""
+        referred = self.profiles or self.group_roles or self.roles
+        return self.status is None and not referred
+
+    def referred_roles(self, ids: set[Id]) -> set[Id]:
+        """Those of some roles that anything here refers to."""
+        held = chain.from_iterable(profile.roles for profile in self.profiles.values())
+        bound = chain.from_iterable(self.group_roles.values())
+        return ids.intersection(chain(held, bound))
+
+    def referred_groups(self, ids: set[Id]) -> set[Id]:
+        """Those of some groups that anything here refers to."""
+        joined = chain.from_iterable(
+            profile.groups for profile in self.profiles.values()
+        )
+        return ids.intersection(chain(joined, self.group_roles))
+
+    def revise(self) -> None:
+        """What roles or groups grant has changed: no grants worked out still stand."""
+        self.edition += 1
+        self._group_masks.clear()
+
+    def group_mask(self, group: Id, work_out: Callable[[Ids], int]) -> int:
+        """What a group's roles grant, worked out once an edition."""
+        mask = self._group_masks.get(group)
+        if mask is None:
+            roles = self.group_roles.get(group, ())
+            mask = self._group_masks[group] = work_out(roles)
+        return mask
+
+    def place(self, user: Id, roles: Ids, groups: Ids, *, may_act: bool) -> None:
+        """Give a user without a row the one of its roles and groups, if any."""
+        if not roles and not groups:
+            return
+        profile = self.profiles.get((roles, groups))
+        if profile is None:
+            profile = self.profiles[roles, groups] = Profile(roles, groups)
+        profile.users += 1
+        rows = self.rows if may_act else self.withheld
+        rows[user] = profile
+
+    def displace(self, user: Id) -> tuple[Ids, Ids]:
+        """Take a user's row away; the roles and groups it held."""
+        profile = self.rows.pop(user, None) or self.withheld.pop(user, None)
+        if profile is None:
+            return (), ()
+        profile.users -= 1
+        if not profile.users:
+            del self.profiles[profile.roles, profile.groups]
+        return profile.roles, profile.groups

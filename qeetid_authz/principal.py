@@ -1,0 +1,171 @@
+"""Who acts: an authenticated subject in one tenant, and what its credential allows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+from math import isfinite
+from typing import TypedDict, Unpack
+
+from qeetid_authz.ids import Id, format_id, parse_id
+
+
+class Kind(StrEnum):
+    """What sort of principal acts."""
+
+    USER = "user"
+    API_KEY = "api_key"
+    SERVICE = "service"
+    AGENT = "agent"
+
+
+_PLAIN = 32  # bytes of two ids
+
+
+class Bounds(TypedDict, total=False):
+    """What a credential may add to who it stands for.
+
+    Attributes:
+        limit: the credential's scopes, beyond which it grants nothing; None or left
+            out, it limits nothing.
+        session_id: the session it belongs to, a UUID in any spelling.
+        actor: who acts on the principal's behalf, in the same tenant. Only its
+            authority counts, none of its own bounds (RFC 8693, section 4.1).
+        expires_at: when it ends, in seconds since the Unix epoch.
+    """
+
+    limit: Iterable[str] | None
+    session_id: str | None
+    actor: "Principal | None"
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated subject in one tenant, with the bounds of its credential.
+
+    Attributes:
+        kind: what sort of principal it is.
+        id: its id, canonical.
+        tenant_id: the tenant in which it acts, canonical.
+        key: bytes by which an index finds it, those of the tenant's id and its own
+            first; other bounds make another key.
+        limit: scopes beyond which it may nothing; None for no limit.
+        session_id: the session that its credential belongs to, canonical.
+        actor: who acts on its behalf.
+        expires_at: when its credential ends, in seconds since the Unix epoch.
+    """
+
+    kind: Kind
+    id: str
+    tenant_id: str
+    key: bytes = field(repr=False, compare=False)
+    limit: frozenset[str] | None = None
+    session_id: str | None = None
+    actor: "Principal | None" = None
+    expires_at: float | None = None
+
+    @classmethod
+    def user(
+        cls, user_id: str, tenant_id: str, **bounds: Unpack[Bounds]
+    ) -> "Principal":
+        """A user acting in a tenant.
+
+        Under strict semantics the id may as well be that of a service principal or
+        an agent of the tenant, which is then judged as what it is.
+
+        Raises:
+            TypeError: an id is no string, or the limit a string.
+            ValueError: an id is no UUID, the actor is of another tenant, or the end
+                is no time.
+        """
+        return cls.of(Kind.USER, parse_id(user_id), parse_id(tenant_id), **bounds)
+
+    @classmethod
+    def api_key(
+        cls, key_id: str, tenant_id: str, **bounds: Unpack[Bounds]
+    ) -> "Principal":
+        """An API key acting in its tenant, by the id of its row; as `user`."""
+        return cls.of(Kind.API_KEY, parse_id(key_id), parse_id(tenant_id), **bounds)
+
+    @classmethod
+    def service(
+        cls, service_id: str, tenant_id: str, **bounds: Unpack[Bounds]
+    ) -> "Principal":
+        """A service principal acting in its tenant; as `user`."""
+        return cls.of(Kind.SERVICE, parse_id(service_id), parse_id(tenant_id), **bounds)
+
+    @classmethod
+    def agent(
+        cls, agent_id: str, tenant_id: str, **bounds: Unpack[Bounds]
+    ) -> "Principal":
+        """An agent acting in its tenant; as `user`."""
+        return cls.of(Kind.AGENT, parse_id(agent_id), parse_id(tenant_id), **bounds)
+
+    @classmethod
+    def of(
+        cls, kind: Kind, subject: Id, tenant: Id, **bounds: Unpack[Bounds]
+    ) -> "Principal":
+        """The same from ids that are parsed already."""
+        if kind is Kind.USER and not bounds:
+            return cls(kind, format_id(subject), format_id(tenant), tenant + subject)
+        limit, session = _limit(bounds.get("limit")), bounds.get("session_id")
+        actor, expires_at = bounds.get("actor"), bounds.get("expires_at")
+        if actor is not None and actor.tenant != tenant:
+            raise ValueError(
+                f"the actor `{actor.id}` is of tenant `{actor.tenant_id}`; it must be"
+                f" of the tenant `{format_id(tenant)}` in which it acts"
+            )
+        if expires_at is not None and not isfinite(expires_at):
+            raise ValueError(f"a credential can't expire at `{expires_at}`")
+        if session is not None:
+            session = format_id(parse_id(session))
+        key = tenant + subject
+        told_apart = (
+            kind,
+            None if limit is None else sorted(limit),
+            session,
+            actor and actor.key.hex(),
+            expires_at,
+        )
+        if told_apart != (Kind.USER, None, None, None, None):
+            key += blake2b(repr(told_apart).encode(), digest_size=32).digest()
+        return cls(
+            kind,
+            format_id(subject),
+            format_id(tenant),
+            key,
+            limit,
+            session,
+            actor,
+            expires_at,
+        )
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it is anything but a user or a machine named by its id alone."""
+        return len(self.key) > _PLAIN
+
+    @property
+    def tenant(self) -> Id:
+        """The tenant's id as bytes."""
+        return self.key[:16]
+
+    @property
+    def subject(self) -> Id:
+        """The principal's own id as bytes."""
+        return self.key[16:32]
+
+    @property
+    def session(self) -> Id | None:
+        """The session's id as bytes."""
+        return None if self.session_id is None else parse_id(self.session_id)
+
+
+def _limit(scopes: Iterable[str] | None) -> frozenset[str] | None:
+    if scopes is None:
+        return None
+    limit = frozenset([scopes] if isinstance(scopes, str) else scopes)
+    if isinstance(scopes, str) or not all(isinstance(each, str) for each in limit):
+        raise TypeError(f"a limit must be a collection of strings, not `{scopes!r}`")
+    return limit

@@ -1,0 +1,244 @@
+"""Engines that keep themselves current, whoever does the waiting."""
+
+import logging
+import os
+from concurrent.futures import Future
+from math import inf
+from random import random
+from threading import Event, Lock, Thread
+from time import monotonic, time
+from types import ModuleType
+from typing import TYPE_CHECKING, TypedDict
+from weakref import WeakSet
+
+from qeetid_authz.credentials.claims import Expectations
+from qeetid_authz.engine.engine import Engine
+from qeetid_authz.engine.published import CREDENTIAL_MARGIN
+from qeetid_authz.errors import DatabaseError, FeedError, NotOpenError
+from qeetid_authz.index.index import Index
+from qeetid_authz.model import Changes, Semantics, Snapshot
+from qeetid_authz.replica import UNTRUSTWORTHY, Replica
+from qeetid_authz.revision import Revision
+
+if TYPE_CHECKING:
+    from qeetid_authz.credentials.authentication import Authentication
+    from qeetid_authz.credentials.keyring import Keyring
+    from qeetid_authz.postgres.following import Following
+
+POLL_INTERVAL = 0.02  # seconds
+MAX_STALENESS = 30.0  # seconds
+ISSUER = AUDIENCE = (
+    "qeet-id"  # what a Qeet ID server says unless told otherwise (fact 4)
+)
+MAX_TOKEN_LIFE = 3600.0  # seconds
+LONGEST_TOKEN_LIFE = 366 * 86400.0  # seconds
+
+_CLOCK_SLACK = 3600.0  # seconds by which the clocks of database and issuer may differ
+_WATCH_INTERVAL = 0.01  # seconds
+PATIENCE = 5.0  # seconds that closing waits for a poll to end
+
+log = logging.getLogger("qeetid_authz")
+_opened: "WeakSet[Replicated]" = WeakSet()
+
+
+class Options(TypedDict, total=False):
+    """The keywords of an authorizer; its constructor says what they mean."""
+
+    semantics: Semantics | str
+    max_staleness: float
+    poll_interval: float
+    jwks: str | None
+    issuer: str
+    audience: str
+    leeway: float
+    max_token_life: float
+
+
+class Replicated(Engine):
+    """What both authorizers share: an engine, a replica and a watch on its age."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        semantics: Semantics | str = Semantics.STRICT,
+        max_staleness: float = MAX_STALENESS,
+        poll_interval: float = POLL_INTERVAL,
+        jwks: str | None = None,
+        issuer: str = ISSUER,
+        audience: str = AUDIENCE,
+        leeway: float = 0.0,
+        max_token_life: float = MAX_TOKEN_LIFE,
+    ) -> None:
+        """Prepare; nothing is connected or loaded before it is opened.
+
+        Args:
+            dsn: of the Qeet ID database, its primary.
+            semantics: `strict` or `mirror`.
+            max_staleness: seconds without word from the database after which
+                everything is denied as `stale`.
+            poll_interval: seconds between two looks at a quiet database.
+            jwks: where the public keys of the tokens' issuer are: a URL, a file of a
+                JWKS or of PEM keys, or PEM text; without it no tokens are taken.
+            issuer: the `iss` that a token must have.
+            audience: what must be among its `aud`.
+            leeway: seconds by which the issuer's clock may differ.
+            max_token_life: seconds that a token of a session may live at most; for so
+                long, and some more, revoked sessions are remembered.
+        """
+        if not isinstance(dsn, str):
+            raise TypeError(f"a DSN must be a string, not `{dsn!r}`")
+        if not 0 < poll_interval < max_staleness:
+            raise ValueError(
+                f"poll_interval `{poll_interval}` must be more than 0 seconds and less"
+                f" than max_staleness `{max_staleness}`"
+            )
+        if not 0 <= leeway < inf or not 0 < max_token_life <= LONGEST_TOKEN_LIFE:
+            raise ValueError(
+                f"leeway `{leeway}` must be at least 0 seconds, and max_token_life"
+                f" `{max_token_life}` more than 0 and at most {LONGEST_TOKEN_LIFE:g}"
+            )
+        super().__init__(semantics, monotonic, max_staleness, time)
+        self.replica = Replica(
+            poll_interval, session_memory=max_token_life + _CLOCK_SLACK
+        )
+        self.keyring: Keyring | None = None
+        if jwks is not None:
+            self.keyring = _authentication().Keyring(jwks)
+        strict = self.semantics is Semantics.STRICT
+        self._expected = Expectations(
+            issuer,
+            audience,
+            leeway,
+            requires_expiry=strict,
+            max_life=max_token_life if strict else inf,
+        )
+        self._made: Authentication | None = None
+        self._making = Lock()
+        self.last_error: DatabaseError | None = None
+        self._dsn = dsn
+        self._closing = Event()
+
+    def publish(
+        self,
+        update: Snapshot | Changes | Revision,
+        current_at: float,
+        compiled: Index | None = None,
+    ) -> None:
+        """Make a later revision current; as `Engine.publish`."""
+        super().publish(update, current_at, compiled)
+        self.last_error = None
+
+    def feed_failed(self, error: DatabaseError) -> None:
+        """Note that a poll failed; fail closed if changes may have gone unseen."""
+        if self.last_error is None or self.last_error.code != error.code:
+            cause = error if isinstance(error, FeedError) else None
+            log.warning(
+                "feed failed: %s", error, extra={"code": error.code}, exc_info=cause
+            )
+        self.last_error = error
+        if isinstance(error, UNTRUSTWORTHY):
+            self.expire()
+
+    @property
+    def authentication(self) -> "Authentication":
+        """What tells for whom a credential stands; made when first needed.
+
+        Raises:
+            ImportError: the extra `tokens` isn't installed.
+        """
+        if self._made is not None:
+            return self._made
+        with self._making:
+            if self._made is None:
+                self._made = _authentication().Authentication(
+                    self, self.keyring, self._expected, self._wall_clock
+                )
+            return self._made
+
+    def _load_keys(self) -> "list[Future[None]]":
+        """Begin to load the issuer's keys, which no opening fails for want of."""
+        return [] if self.keyring is None else [self.keyring.start()]
+
+    def close(self) -> None:
+        """Answer nothing any more. Closing twice is harmless."""
+        self._closing.set()
+        super().close()
+        self._release()
+
+    def _release(self) -> None:
+        if self.keyring is not None:
+            self.keyring.close()
+        with self._making:
+            if self._made is not None:
+                self._made.close()
+
+    def _watch(self) -> None:
+        """Expire what is too old, whatever the feed is doing."""
+        stale = False
+        while not self._closing.wait(self._time_to_look()):
+            self.expire_credentials()
+            was_stale, stale = stale, self.expire(only_if_old=True)
+            if stale and not was_stale:
+                log.error("replica is stale", extra={"age": self.age})
+
+    def _time_to_look(self) -> float:
+        left = max(self.max_staleness - self.age, _WATCH_INTERVAL)
+        return min(left, CREDENTIAL_MARGIN / 2)
+
+    def _follow(self) -> "Following":
+        following: Following = driver().follow(self.replica, self, monotonic, random)
+        return following
+
+    def _after_fork(self) -> None:
+        """In a child nothing follows: answering there would never end being allowed."""
+        self._lock = Lock()
+        self._making = Lock()
+        self.shut(
+            NotOpenError(
+                "this authorizer was opened before a fork; open one in each process"
+            )
+        )
+
+    def _start_watch(self) -> None:
+        _opened.add(self)
+        Thread(target=self._watch, name="qeetid-authz-watch", daemon=True).start()
+
+    def _require_unopened(self) -> None:
+        if self._closing.is_set():
+            raise NotOpenError("an authorizer is opened once; make another")
+
+
+def driver() -> ModuleType:
+    """What follows a database; facts from a document need no driver for one."""
+    try:
+        from qeetid_authz.postgres import following  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise ImportError(
+            "following a database needs a driver; `pip install 'qeetid-authz[postgres]'`"
+        ) from error
+    return following
+
+
+def _authentication() -> ModuleType:
+    """What judges credentials; who authenticates by itself needs none of it."""
+    try:
+        from qeetid_authz.credentials import authentication  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name not in ("jwt", "cryptography", "cachetools"):
+            raise
+        raise ImportError(
+            "judging credentials needs more; `pip install 'qeetid-authz[tokens]'`"
+        ) from error
+    return authentication
+
+
+def _shut_all() -> None:
+    for authorizer in _opened:
+        authorizer._after_fork()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_shut_all)
