@@ -5,14 +5,26 @@ from typing import Final
 from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
-from qeetid_authz_server.callers import Gate, KeyGate, OpenGate
+from qeetid_authz.postgres.refreshtokens import RefreshTokens
+from qeetid_authz_server.addresses import UnixAddress
+from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.clients import Clients
 from qeetid_authz_server.health import Health
-from qeetid_authz_server.lifecycle import following, guarding
+from qeetid_authz_server.introspection import Introspection, looking_up
+from qeetid_authz_server.lifecycle import following, reading_keys
 from qeetid_authz_server.middleware import make_guard
 from qeetid_authz_server.routes.batch import BatchRoute, body_limit
 from qeetid_authz_server.routes.check import CheckRoute
+from qeetid_authz_server.routes.discovery import (
+    CONFIGURATION_PATH,
+    INTROSPECTION_PATH,
+    JWKS_PATH,
+    DiscoveryRoutes,
+)
 from qeetid_authz_server.routes.health import HealthRoutes
+from qeetid_authz_server.routes.introspect import IntrospectRoute
 from qeetid_authz_server.routes.permissions import PermissionsRoute
+from qeetid_authz_server.routes.whoami import WhoamiRoute
 from qeetid_authz_server.settings import CallerAuth, Settings
 
 AUTHORIZER: Final = web.AppKey("authorizer", AsyncAuthorizer)
@@ -22,16 +34,22 @@ HEALTH: Final = web.AppKey("health", Health)
 def make_app(settings: Settings) -> web.Application:
     """An application that loads on startup; until then it does no I/O.
 
-    Its startup raises what `AsyncAuthorizer.open` raises.
+    Its startup raises what `AsyncAuthorizer.open` raises, and SettingsError where the
+    issuer's keys are in a file that can't be read.
     """
     authorizer = AsyncAuthorizer(
         settings.database_url,
         semantics=settings.semantics,
         max_staleness=settings.max_staleness,
         poll_interval=settings.poll_interval,
+        jwks=settings.jwks,
+        issuer=settings.issuer,
+        audience=settings.audience,
+        leeway=settings.leeway,
+        max_token_life=settings.max_token_life,
     )
-    required = settings.caller_auth is CallerAuth.REQUIRED
-    gate: Gate = KeyGate(authorizer.api_keys) if required else OpenGate()
+    gate = Gate(authorizer, is_open=settings.caller_auth is CallerAuth.OFF)
+    refresh_tokens = RefreshTokens(settings.database_url)
     health = Health()
     app = web.Application(
         middlewares=[make_guard(health)],
@@ -39,8 +57,11 @@ def make_app(settings: Settings) -> web.Application:
     )
     app[AUTHORIZER] = authorizer
     app[HEALTH] = health
-    app.cleanup_ctx.extend([following(authorizer), guarding(gate)])
+    app.cleanup_ctx.extend(
+        [reading_keys(settings), following(authorizer), looking_up(refresh_tokens)]
+    )
     app.add_routes(_routes(authorizer, gate, health, settings))
+    app.add_routes(_token_routes(authorizer, refresh_tokens, settings))
     return app
 
 
@@ -58,6 +79,24 @@ def _routes(
             permissions.get,
             allow_head=False,
         ),
+        web.get("/v1/whoami", WhoamiRoute(authorizer, gate).get, allow_head=False),
         web.get("/livez", watch.livez, allow_head=False),
         web.get("/readyz", watch.readyz, allow_head=False),
+    ]
+
+
+def _token_routes(
+    authorizer: AsyncAuthorizer, refresh_tokens: RefreshTokens, settings: Settings
+) -> list[web.RouteDef]:
+    is_off = settings.caller_auth is CallerAuth.OFF
+    is_local = isinstance(settings.address, UnixAddress)
+    clients = Clients(authorizer, trusts_all=is_off and is_local)
+    introspection = Introspection(authorizer, refresh_tokens, settings.audience)
+    introspect = IntrospectRoute(clients, introspection)
+    discovery = DiscoveryRoutes(authorizer)
+    return [
+        web.post(INTROSPECTION_PATH, introspect.post),
+        web.post(f"/v1{INTROSPECTION_PATH}", introspect.post),
+        web.get(JWKS_PATH, discovery.jwks, allow_head=False),
+        web.get(CONFIGURATION_PATH, discovery.configuration, allow_head=False),
     ]

@@ -24,14 +24,18 @@ class Health:
             return "draining"
         if not authorizer.is_loaded:
             return "loading"
-        return "stale" if authorizer.is_stale else None
+        if authorizer.is_stale:
+            return "stale"
+        keyring = authorizer.keyring
+        return "keys" if keyring is not None and keyring.keys is None else None
 
     def report(self, authorizer: AsyncAuthorizer) -> dict[str, Any]:
         """The state in words, for `/readyz`.
 
         Members are `status` (`ready` or `unready`), `cause` when unready, `error`,
-        the code of what keeps the feed from being read, and `revision` and `age_s`,
-        in seconds, null before the first load.
+        the code of what keeps the feed from being read, `keys_error`, code and message
+        of what keeps the issuer's keys from being read, `revision` and `age_s`, in
+        seconds, and `keys_age_s` where tokens are taken, null before the first load.
         """
         cause = self.cause(authorizer)
         report: dict[str, Any] = {"status": "unready" if cause else "ready"}
@@ -39,7 +43,14 @@ class Health:
             report["cause"] = cause
         if authorizer.last_error is not None:
             report["error"] = authorizer.last_error.code
+        keyring = authorizer.keyring
+        if keyring is not None and keyring.last_error is not None:
+            error = keyring.last_error
+            report["keys_error"] = f"{error.code}: {error}"
         loaded = authorizer.is_loaded
         report["revision"] = str(authorizer.revision) if loaded else None
         report["age_s"] = round(authorizer.age, 3) if loaded else None
+        if keyring is not None:
+            age = keyring.age
+            report["keys_age_s"] = None if age is None else round(age, 3)
         return report

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
-from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.settings import Settings, require_readable_keys
 
 Context: TypeAlias = Callable[[web.Application], AsyncIterator[None]]
 
@@ -21,11 +21,11 @@ def following(authorizer: AsyncAuthorizer) -> Context:
     return context
 
 
-def guarding(gate: Gate) -> Context:
-    """Keep the gate, and close it at the end."""
+def reading_keys(settings: Settings) -> Context:
+    """Make sure that the issuer's keys can be read, where they aren't far away."""
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
+        require_readable_keys(settings)
         yield
-        gate.close()
 
     return context

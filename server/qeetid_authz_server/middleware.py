@@ -6,13 +6,14 @@ from time import perf_counter
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from qeetid_authz.errors import NotOpenError
+from qeetid_authz.errors import NotOpenError, UnavailableError
 from qeetid_authz_server.health import Health
 from qeetid_authz_server.problems import (
     CSRF_FAILED,
     Code,
     Problem,
     problem_response,
+    unavailable,
 )
 from qeetid_authz_server.requestids import choose_request_id, request_ids
 from qeetid_authz_server.responses import (
@@ -64,11 +65,16 @@ async def _answer(
         problem = refusal
     except web.RequestPayloadError:
         problem = Problem(Code.BAD_REQUEST, "the body is broken")
+    except UnavailableError as error:
+        problem = unavailable(error)
     except NotOpenError:
         problem = Problem(Code.UNAVAILABLE)
     except Exception:  # noqa: BLE001  (nothing of it may leak)
         _log.exception("request_failed", extra={"request_id": request_id})
         problem = Problem(Code.INTERNAL)
+    if problem.cause:
+        extra = {"cause": problem.cause, "request_id": request_id}
+        _log.info("credential_refused", extra=extra)
     return problem_response(problem, request_id)
 
 

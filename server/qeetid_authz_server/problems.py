@@ -6,6 +6,11 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from qeetid_authz.errors import (
+    KeysUnavailableError,
+    OverloadedError,
+    UnavailableError,
+)
 from qeetid_authz_server.responses import json_response
 from qeetid_authz_server.wire import encode
 
@@ -19,6 +24,10 @@ class Code(StrEnum):
     KEY_INVALID = "apikey.invalid"
     KEY_EXPIRED = "apikey.expired"
     FORBIDDEN = "forbidden"
+    PERMISSION_DENIED = "rbac.permission_denied"
+    CLIENT_AUTH_FAILED = "oidc.client_auth_failed"
+    FORM_INVALID = "oidc.form_invalid"
+    FORM_TOO_LARGE = "oidc.form_too_large"
     BATCH_TOO_LARGE = "batch_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     INTERNAL = "internal"
@@ -40,10 +49,14 @@ _KINDS = MappingProxyType(
         Code.KEY_INVALID: _Kind(401, "Invalid API key."),
         Code.KEY_EXPIRED: _Kind(401, "This API key has expired."),
         Code.FORBIDDEN: _Kind(403, "You don't have permission to do that."),
+        Code.PERMISSION_DENIED: _Kind(403, "You don't have permission to do that."),
+        Code.CLIENT_AUTH_FAILED: _Kind(401, "Client authentication failed."),
+        Code.FORM_INVALID: _Kind(400, "The form can't be read."),
         Code.INTERNAL: _Kind(
             500, "Something went wrong on our end. Please try again.", True
         ),
         # The sidecar's.
+        Code.FORM_TOO_LARGE: _Kind(413, "The form is too large."),
         Code.BATCH_TOO_LARGE: _Kind(413, "The batch is too large."),
         Code.UNSUPPORTED_MEDIA_TYPE: _Kind(
             415, "Send the body as application/json, unencoded."
@@ -61,12 +74,35 @@ class Problem(Exception):  # noqa: N818  (a refusal, no error of ours)
     Attributes:
         code: why.
         detail: what exactly is wrong, or nothing.
+        challenge: which credentials would do (RFC 9110, section 11.6.1), or nothing.
+        cause: what the log may say and the caller isn't told: a code, or nothing.
     """
 
-    def __init__(self, code: Code, detail: str = "") -> None:
+    def __init__(
+        self, code: Code, detail: str = "", *, challenge: str = "", cause: str = ""
+    ) -> None:
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
+        self.challenge = challenge
+        self.cause = cause
+
+
+_UNAVAILABLE = MappingProxyType(
+    {
+        KeysUnavailableError: "the issuer's keys aren't known",
+        OverloadedError: "too many secrets wait to be verified",
+    }
+)
+
+
+def unavailable(error: UnavailableError) -> Problem:
+    """The refusal of a credential that can't be judged now.
+
+    The error's own message may name what only the operator should see.
+    """
+    detail = _UNAVAILABLE.get(type(error), "")
+    return Problem(Code.UNAVAILABLE, detail, cause=error.code)
 
 
 def problem_response(problem: Problem, request_id: str) -> web.Response:
@@ -80,6 +116,8 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
         error["retryable"] = True
     error["request_id"] = request_id
     response = json_response(encode({"error": error}), kind.status)
+    if problem.challenge:
+        response.headers["WWW-Authenticate"] = problem.challenge
     if problem.code is Code.UNAVAILABLE:
         response.headers["Retry-After"] = _RETRY_AFTER
     return response

@@ -1,7 +1,8 @@
 """The parts of a question as they come off the wire, and who may ask it."""
 
 from qeetid_authz.ids import Id, parse_wire_id
-from qeetid_authz.model import ApiKey
+from qeetid_authz.index.iprules import parse_address
+from qeetid_authz.principal import Principal
 from qeetid_authz_server.problems import Code, Problem
 
 
@@ -34,11 +35,27 @@ def read_permission(raw: bytes) -> str:
     return key
 
 
-def require_same_tenant(caller: ApiKey | None, tenant: Id) -> None:
+def read_address(raw: bytes | None) -> str | None:
+    """The address that a subject acts from; None where the caller doesn't say.
+
+    Raises:
+        Problem: it is no IP address.
+    """
+    if raw is None:
+        return None
+    try:
+        text = raw.decode("ascii")
+        parse_address(text)
+    except ValueError:
+        raise Problem(Code.BAD_REQUEST, "invalid client_ip") from None
+    return text
+
+
+def require_same_tenant(caller: Principal | None, tenant: Id) -> None:
     """Return when the caller may ask about a tenant (fact 1.3).
 
     Args:
-        caller: the key it presented; None where callers aren't asked for one.
+        caller: who it is; None where callers aren't asked for one.
         tenant: the one the question is about.
 
     Raises:

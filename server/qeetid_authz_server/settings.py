@@ -15,9 +15,18 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from qeetid_authz.authorizer import MAX_STALENESS, POLL_INTERVAL
+from qeetid_authz.credentials.jwks import parse_key_set
+from qeetid_authz.credentials.keyendpoint import KeyEndpoint
+from qeetid_authz.credentials.keysources import source_of
 from qeetid_authz.errors import AuthzError
 from qeetid_authz.model import Semantics
+from qeetid_authz.replicated import (
+    AUDIENCE,
+    ISSUER,
+    MAX_STALENESS,
+    MAX_TOKEN_LIFE,
+    POLL_INTERVAL,
+)
 from qeetid_authz_server.addresses import Address, parse_address
 
 PREFIX = "QEETID_AUTHZ_"
@@ -25,9 +34,11 @@ DATABASE_MISSING = (
     f"{PREFIX}DATABASE_URL is missing; give the DSN of the Qeet ID database"
 )
 
+_NEVER_QUOTED = frozenset({"database_url", "jwks"})  # either may hold a password
+
 
 class CallerAuth(StrEnum):
-    """Whether callers must present an API key."""
+    """Whether callers must say who they are."""
 
     REQUIRED = "required"
     OFF = "off"
@@ -67,6 +78,12 @@ class Settings(BaseSettings):
         max_staleness: seconds without word from the database after which everything
             is denied and the sidecar isn't ready.
         poll_interval: seconds between two looks at a quiet database.
+        jwks: where the public keys of the tokens' issuer are: a URL, a file or PEM; by
+            default no tokens are taken.
+        issuer: the `iss` that a token must have.
+        audience: what must be among its `aud`.
+        leeway: seconds by which the issuer's clock may differ.
+        max_token_life: seconds that a token of a session may live at most.
         caller_auth: `required`, or `off` where every caller may be trusted.
         batch_limit: checks in one batch, at most.
         log_level: `debug`, `info`, `warning` or `error`.
@@ -82,6 +99,11 @@ class Settings(BaseSettings):
     semantics: Semantics = Semantics.STRICT
     max_staleness: float = Field(MAX_STALENESS, gt=0, allow_inf_nan=False)
     poll_interval: float = Field(POLL_INTERVAL, gt=0, allow_inf_nan=False)
+    jwks: str | None = Field(None, repr=False)
+    issuer: str = ISSUER
+    audience: str = AUDIENCE
+    leeway: float = Field(0.0, ge=0, allow_inf_nan=False)
+    max_token_life: float = Field(MAX_TOKEN_LIFE, gt=0, allow_inf_nan=False)
     caller_auth: CallerAuth = CallerAuth.REQUIRED
     batch_limit: int = Field(10_000, ge=1)
     log_level: LogLevel = LogLevel.INFO
@@ -112,6 +134,23 @@ class Settings(BaseSettings):
         parse_address(text)
         return text
 
+    @field_validator("jwks")
+    @classmethod
+    def _is_key_source(cls, text: str | None) -> str | None:
+        if text is not None:
+            try:
+                source_of(text)
+            except ValueError as error:
+                raise ValueError(f"is no source of keys: {error}") from None
+        return text
+
+    @field_validator("issuer", "audience")
+    @classmethod
+    def _is_said(cls, text: str) -> str:
+        if not text:
+            raise ValueError("must not be empty; leave it out for the default")
+        return text
+
     @field_validator("caller_auth")
     @classmethod
     def _is_guarded(cls, auth: CallerAuth, known: ValidationInfo) -> CallerAuth:
@@ -132,13 +171,38 @@ class Settings(BaseSettings):
         return interval
 
     @field_validator(
-        "max_staleness", "poll_interval", "batch_limit", "drain_timeout", mode="before"
+        "max_staleness",
+        "poll_interval",
+        "leeway",
+        "max_token_life",
+        "batch_limit",
+        "drain_timeout",
+        mode="before",
     )
     @classmethod
     def _is_no_truth(cls, value: object) -> object:
         if isinstance(value, bool):
             raise ValueError("must be a number")  # noqa: TRY004  (pydantic knows ValueError)
         return value
+
+
+def require_readable_keys(settings: Settings) -> None:
+    """Return when keys that lie in a file, or in the setting itself, are of use.
+
+    An endpoint isn't asked: it may be down, and come back.
+
+    Raises:
+        SettingsError: they can't be read, or none of them can verify a token.
+    """
+    if settings.jwks is None:
+        return
+    source = source_of(settings.jwks)
+    if isinstance(source, KeyEndpoint):
+        return
+    try:
+        parse_key_set(source.read().data)
+    except AuthzError as error:
+        raise SettingsError([f"{PREFIX}JWKS is no source of keys: {error}"]) from None
 
 
 def load_settings(config: Path | None = None, **flags: Any) -> Settings:
@@ -179,7 +243,7 @@ def _sentence(error: ErrorDetails) -> str:
         return f"`{name}` is no setting; there are {', '.join(Settings.model_fields)}"
     if error["type"] == "missing":
         return DATABASE_MISSING
-    value = "" if name == "database_url" else f" `{error['input']}`"
+    value = "" if name in _NEVER_QUOTED else f" `{error['input']}`"
     return f"{spelling}{value} {_rule(error)}"
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from rich.text import Text
 from rich.tree import Tree
 
-from qeetid_authz.decision import SENTENCES, Reason
+from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz_server.cli.output import printable
 
 Body: TypeAlias = Mapping[str, Any]
@@ -37,8 +37,8 @@ def grounds(body: Body, user: str) -> Iterator[Tree | Text]:
         yield _paths(body["paths"], user)
         return
     yield why_not(body["code"])
-    if body["code"] == Reason.NO_GRANT:
-        yield _enough(body.get("missing", ()))
+    if "missing" in body:
+        yield _enough(body["missing"])
 
 
 def _paths(paths: list[Body], user: str) -> Tree:
@@ -48,10 +48,9 @@ def _paths(paths: list[Body], user: str) -> Tree:
         group = path.get("group_id")
         if group not in groups:
             groups[group] = tree.add(_node("group", path["via"].removeprefix("group:")))
-        role = groups[group].add(
-            _node("role", path["granted_by"].removeprefix("role:"))
-        )
-        role.add(Text(printable(path["permission"]), "green"))
+        kind, _, name = path["granted_by"].partition(":")
+        granting = groups[group].add(_node(kind, name))
+        granting.add(Text(printable(path["permission"]), "green"))
     return tree
 
 

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import click
 
-from qeetid_authz.decision import Decision, Reason
+from qeetid_authz.decision.decision import Decision
+from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.model import Semantics
 from qeetid_authz_server.cli.answers import grounds, verdict, why_not
 from qeetid_authz_server.cli.exits import Exit
@@ -86,8 +87,9 @@ def check(
 ) -> int:
     """Ask whether USER may PERMISSION in TENANT.
 
-    USER is an id or an e-mail, TENANT an id or a slug. The exit code is 0 when
-    allowed, 1 when denied, 2 when it couldn't be decided.
+    USER is an e-mail or an id, that of a service principal or an agent as well,
+    TENANT an id or a slug. The exit code is 0 when allowed, 1 when denied, 2 when it
+    couldn't be decided.
     """
     with open_source(state, facts, semantics) as source:
         principal = source.principal(user, tenant)
@@ -170,7 +172,8 @@ def who_can(
 ) -> None:
     """List everyone who may PERMISSION in TENANT.
 
-    Each line is the id and the e-mail of a user, with --json an object.
+    Each line is the id and the e-mail of a user, or the id of a service principal or
+    an agent; with --json an object.
     """
     with open_source(state, facts, semantics) as source:
         tenant_id = source.tenant_id(tenant)

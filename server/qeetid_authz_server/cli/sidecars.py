@@ -32,9 +32,24 @@ _url = click.option(
     help="Between two looks at a quiet database.",
 )
 @click.option(
+    "--jwks",
+    metavar="SOURCE",
+    help="URL or file of the token issuer's public keys; without it no tokens are taken.",
+)
+@click.option("--issuer", metavar="TEXT", help="What a token must have as `iss`.")
+@click.option("--audience", metavar="TEXT", help="What must be in a token's `aud`.")
+@click.option(
+    "--leeway", metavar="SECONDS", help="By which the issuer's clock may differ."
+)
+@click.option(
+    "--max-token-life",
+    metavar="SECONDS",
+    help="That a token of a session may live at most.",
+)
+@click.option(
     "--caller-auth",
     metavar="|".join(CallerAuth),
-    help="Whether callers present an API key.",
+    help="Whether callers must say who they are.",
 )
 @click.option("--batch-limit", metavar="N", help="Checks in one batch, at most.")
 @click.option("--log-level", metavar="|".join(LogLevel), help="Log from here on.")

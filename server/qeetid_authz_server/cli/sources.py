@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from qeetid_authz.authorizer import Authorizer
-from qeetid_authz.engine import Engine
-from qeetid_authz.model import Principal, Semantics
+from qeetid_authz.engine.engine import Engine
+from qeetid_authz.model import Semantics
 from qeetid_authz.postgres.connecting import connect
 from qeetid_authz.postgres.lookup import DatabaseDirectory
+from qeetid_authz.principal import Principal
 from qeetid_authz_server.cli.directories import (
     Directory,
     DocumentDirectory,

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from qeetid_authz.principal import Kind
+
 TENANT = "lumen-press"
 
 
@@ -28,3 +30,9 @@ QUESTIONS = (
     Question("viktor@lumen.example", "manuscripts:publish", False, "a suspended user"),
     Question("sam@outside.example", "billing:write", False, "a role elsewhere only"),
 )
+
+MACHINES = (
+    (Kind.SERVICE, "print-shop", ("orders:read",)),
+    (Kind.AGENT, "bookkeeper", ("billing:read", "manuscripts:read")),
+)
+"""Who acts besides users: kind, name, and the scopes it is registered with."""

@@ -89,7 +89,9 @@ async def _perform(
     addresses = _ADDRESSES if usual else (settings.listen,)
     for listen in addresses:
         heeded = (
-            settings.model_dump() | _FIXED | {"database_url": dsn, "listen": listen}
+            settings.model_dump()
+            | _FIXED
+            | {"database_url": dsn, "listen": listen, "jwks": stage.jwks}
         )
         try:
             await _serve(load_settings(**heeded), stage, audience, stopping)

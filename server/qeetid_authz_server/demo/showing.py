@@ -43,6 +43,9 @@ class People:
         url = base_url + answers[0].target
         out.print("\nAsk it yourself, in another terminal:", style="bold")
         out.print(f"\ncurl -s -H {quote(curl)} {quote(url)}\n")
+        out.print("And who is an agent that acts for a user?", style="bold")
+        agent = f"Authorization: {stage.credentials['agent_for_user']}"
+        out.print(f"\ncurl -s -H {quote(agent)} {quote(f'{base_url}/v1/whoami')}\n")
         out.print(f"The database is {stage.database_url}")
         out.print(
             "What you change there counts within hundredths of a second."
@@ -64,6 +67,8 @@ class Program:
                 "database_url": stage.database_url,
                 "api_key": stage.api_key,
                 "tenant_id": stage.tenant_id,
+                "jwks": stage.jwks,
+                "credentials": stage.credentials,
                 "checks": [
                     {
                         "user_id": stage.users[each.question.user],

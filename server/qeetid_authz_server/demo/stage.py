@@ -1,4 +1,4 @@
-"""The scenery: a database with the demonstration's tenants and one API key."""
+"""The scenery: a database with the demonstration's tenants, and credentials."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -7,10 +7,11 @@ from qeetid_authz.document import decode_document
 from qeetid_authz.errors import AuthzError
 from qeetid_authz.postgres.connecting import connect, describe
 from qeetid_authz.postgres.importing import import_document
-from qeetid_authz.postgres.issuing import issue_api_key
+from qeetid_authz.postgres.issuing import issue_api_key, register_machine
 from qeetid_authz.postgres.lookup import DatabaseDirectory, is_empty
 from qeetid_authz.postgres.migrate import migrate
-from qeetid_authz_server.demo.questions import QUESTIONS, TENANT
+from qeetid_authz_server.demo.credentials import DemoIssuer
+from qeetid_authz_server.demo.questions import MACHINES, QUESTIONS, TENANT
 
 
 class DemoError(AuthzError):
@@ -28,12 +29,16 @@ class Stage:
         api_key: of the tenant that is asked about.
         tenant_id: that tenant's id.
         users: the ids of the users that are asked about, by e-mail.
+        jwks: the public key of those who issued the tokens, as PEM.
+        credentials: `Authorization` headers, by who presents them.
     """
 
     database_url: str
     api_key: str
     tenant_id: str
     users: dict[str, str]
+    jwks: str
+    credentials: dict[str, str]
 
 
 def require_empty(dsn: str) -> None:
@@ -65,4 +70,23 @@ def set_up(dsn: str) -> Stage:
         (tenant_id,) = directory.tenants(TENANT)
         api_key = issue_api_key(connection, tenant_id, "demonstration")
         users = {each.user: directory.users(each.user)[0] for each in QUESTIONS}
-    return Stage(dsn, api_key, tenant_id, users)
+        service, agent = (
+            register_machine(connection, kind, tenant_id, name, scopes)
+            for kind, name, scopes in MACHINES
+        )
+    issuer = DemoIssuer()
+    user = users[QUESTIONS[1].user]
+    return Stage(
+        dsn,
+        api_key,
+        tenant_id,
+        users,
+        issuer.jwks,
+        {
+            "user": issuer.user(user, tenant_id),
+            "api_key": f"ApiKey {api_key}",
+            "service": issuer.service(service, tenant_id),
+            "agent": issuer.agent(agent, tenant_id),
+            "agent_for_user": issuer.user(user, tenant_id, act={"sub": agent}),
+        },
+    )

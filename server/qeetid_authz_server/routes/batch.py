@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import msgspec
 from aiohttp import hdrs, web
 
-from qeetid_authz.engine import Engine
+from qeetid_authz.engine.engine import Engine
 from qeetid_authz.ids import Id
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.questions import (
+    read_address,
     read_id,
     read_permission,
     require_same_tenant,
@@ -33,6 +34,7 @@ class Batch(msgspec.Struct, forbid_unknown_fields=True):
 
     checks: list[Item]
     tenant_id: str
+    client_ip: str | msgspec.UnsetType = msgspec.UNSET
 
 
 _decoder = msgspec.json.Decoder(Batch)
@@ -57,15 +59,17 @@ class BatchRoute:
         Raises:
             Problem: the caller, the body or any of the questions is refused.
         """
-        caller = await self._gate.identify(request.headers.get(hdrs.AUTHORIZATION))
+        caller = await self._gate.identify(request)
+        self._gate.require_may_ask(caller)
         encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
         if request.content_type != "application/json" or encoding != "identity":
             raise Problem(Code.UNSUPPORTED_MEDIA_TYPE)
         batch = self._read(await request.read())
         tenant = read_id(batch.tenant_id.encode(), "tenant_id")
         require_same_tenant(caller, tenant)
+        address = _address(batch)
         questions = list(_questions(batch))
-        answers, revision, age = self._engine.can_many(tenant, questions)
+        answers, revision, age = self._engine.can_many(tenant, questions, address)
         results = [{"allowed": allowed} for allowed in answers]
         body = encode({"results": results, "revision": str(revision)})
         return decision_response(body, revision, age)
@@ -81,6 +85,11 @@ class BatchRoute:
                 f"{len(batch.checks)} checks; at most {self._limit} are taken",
             )
         return batch
+
+
+def _address(batch: Batch) -> str | None:
+    given = batch.client_ip
+    return None if given is msgspec.UNSET else read_address(given.encode())
 
 
 def _questions(batch: Batch) -> Iterator[tuple[Id, str]]:

@@ -1,12 +1,13 @@
 """`GET /v1/check`, plain and explained."""
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from qeetid_authz.engine import Engine
-from qeetid_authz.model import ApiKey, Kind, Principal
+from qeetid_authz.engine.engine import Engine
+from qeetid_authz.principal import Kind, Principal
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.query import parse_query
 from qeetid_authz_server.questions import (
+    read_address,
     read_id,
     read_permission,
     require_same_tenant,
@@ -23,28 +24,32 @@ class CheckRoute:
         self._gate = gate
 
     async def get(self, request: web.Request) -> web.Response:
-        """The answer (facts 1.1 to 1.4).
+        """The answer (facts 1.1 to 1.4), as from `client_ip` where that is given.
 
         Raises:
             Problem: the caller or the question is refused.
         """
-        caller = await self._gate.identify(request.headers.get(hdrs.AUTHORIZATION))
+        caller = await self._gate.identify(request)
+        self._gate.require_may_ask(caller)
         query = parse_query(request.raw_path)
         principal, permission = _question(query, caller)
+        address = read_address(query.get(b"client_ip"))
         if query.get(b"explain") == b"true":
-            return self._explain(principal, permission)
-        decision = self._engine.check(principal, permission)
+            return self._explain(principal, permission, address)
+        decision = self._engine.check(principal, permission, address)
         body = ALLOWED if decision.allowed else DENIED
         return decision_response(body, decision.revision, decision.age)
 
-    def _explain(self, principal: Principal, permission: str) -> web.Response:
-        explanation = self._engine.explain(principal, permission)
+    def _explain(
+        self, principal: Principal, permission: str, address: str | None
+    ) -> web.Response:
+        explanation = self._engine.explain(principal, permission, address)
         body = encode(explanation_body(explanation, self._engine.semantics))
         return decision_response(body, explanation.revision, explanation.age)
 
 
 def _question(
-    query: dict[bytes, bytes], caller: ApiKey | None
+    query: dict[bytes, bytes], caller: Principal | None
 ) -> tuple[Principal, str]:
     """Read in Qeet ID's order, which decides what is refused first (fact 1.2)."""
     user = read_id(query.get(b"user_id", b""), "user_id")

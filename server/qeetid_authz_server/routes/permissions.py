@@ -1,9 +1,9 @@
 """`GET /v1/users/{user}/tenants/{tenant}/permissions`: all that a user holds."""
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from qeetid_authz.engine import Engine
-from qeetid_authz.model import Kind, Principal
+from qeetid_authz.engine.engine import Engine
+from qeetid_authz.principal import Kind, Principal
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.questions import read_id, require_same_tenant
 from qeetid_authz_server.responses import decision_response
@@ -23,9 +23,10 @@ class PermissionsRoute:
         Raises:
             Problem: the caller or an id is refused.
         """
-        caller = await self._gate.identify(request.headers.get(hdrs.AUTHORIZATION))
+        caller = await self._gate.identify(request)
         tenant = read_id(_segment(request, "tenant"), "tenantID")
         require_same_tenant(caller, tenant)
+        self._gate.require_may_ask(caller)
         user = read_id(_segment(request, "user"), "userID")
         principal = Principal.of(Kind.USER, user, tenant)
         keys, revision, age = self._engine.holdings(principal)

@@ -1,0 +1,109 @@
+"""Who may ask about tokens: OIDC clients and, as our extension, holders of API keys.
+
+RFC 7662, section 2.1, wants everybody asked, so that nobody can try tokens out.
+"""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Mapping, Sequence
+
+from qeetid_authz.authorizer import AsyncAuthorizer
+from qeetid_authz.credentials.authentication import run_async
+from qeetid_authz.errors import AuthenticationError
+from qeetid_authz.ids import Id
+from qeetid_authz.model import OidcClient
+from qeetid_authz_server.problems import Code, Problem
+
+_BASIC = "basic "
+_API_KEY = "ApiKey "
+_CHALLENGE = 'Basic realm="qeetid-authz"'
+
+
+class Clients:
+    """Tells on whose behalf a token is asked about."""
+
+    def __init__(self, authorizer: AsyncAuthorizer, *, trusts_all: bool) -> None:
+        """Prepare.
+
+        Args:
+            authorizer: whose facts count.
+            trusts_all: let those pass who present nothing.
+        """
+        self._authorizer = authorizer
+        self._trusts_all = trusts_all
+
+    async def identify(
+        self, authorizations: Sequence[str], form: Mapping[bytes, bytes]
+    ) -> Id | None:
+        """The tenant of who asks, or None where it needn't say who it is.
+
+        What `Authorization` says of Basic credentials, raw, or of an API key, counts
+        before the form's `client_id` and `client_secret` (fact 5).
+
+        Args:
+            authorizations: the values of that header.
+            form: the fields of the request.
+
+        Raises:
+            Problem: it isn't who it says, or doesn't say.
+            UnavailableError: that can't be judged now.
+        """
+        if len(authorizations) > 1:
+            raise Problem(Code.BAD_REQUEST, "more than one Authorization header")
+        header = next(iter(authorizations), "")
+        if header.startswith(_API_KEY):
+            return await self._tenant_of_key(header)
+        credentials = read_basic(header) or _form_credentials(form)
+        if credentials is not None:
+            client = await self._client(*credentials)
+            if client is None:
+                raise _failed(header)
+            return client.tenant
+        if self._trusts_all and not _is_basic(header):
+            return None
+        raise _failed(header)
+
+    async def _tenant_of_key(self, header: str) -> Id:
+        try:
+            principal = await self._authorizer.authenticate(header)
+        except AuthenticationError as refusal:
+            raise Problem(Code.CLIENT_AUTH_FAILED, cause=refusal.code) from None
+        return principal.tenant
+
+    async def _client(self, client_id: str, secret: str) -> OidcClient | None:
+        authentication = self._authorizer.authentication
+        return await run_async(authentication.verify_client(client_id, secret))
+
+
+def read_basic(header: str) -> tuple[str, str] | None:
+    """The id and the secret of an `Authorization` header as Go reads it, or None.
+
+    Neither is percent-decoded, unlike RFC 6749, section 2.3.1, has it.
+    """
+    if not _is_basic(header):
+        return None
+    try:
+        raw = b64decode(header[len(_BASIC) :], validate=True)
+    except (Base64Error, ValueError):
+        return None
+    client_id, colon, secret = _text(raw).partition(":")
+    return (client_id, secret) if colon else None
+
+
+def _is_basic(header: str) -> bool:
+    return header[: len(_BASIC)].lower() == _BASIC
+
+
+def _failed(header: str) -> Problem:
+    challenge = _CHALLENGE if _is_basic(header) else ""
+    return Problem(Code.CLIENT_AUTH_FAILED, challenge=challenge)
+
+
+def _form_credentials(form: Mapping[bytes, bytes]) -> tuple[str, str] | None:
+    client_id = form.get(b"client_id", b"")
+    secret = form.get(b"client_secret", b"")
+    return (_text(client_id), _text(secret)) if client_id or secret else None
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")

@@ -1,0 +1,163 @@
+"""What there is to say about a token (RFC 7662, on the wire as Qeet ID says it).
+
+Under mirror semantics that is what the hosted server says: a token's word counts. Under
+strict semantics nobody is active who may not act, and nobody is told of the tokens of
+another tenant.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeAlias
+
+from aiohttp import web
+
+from qeetid_authz.authorizer import AsyncAuthorizer
+from qeetid_authz.credentials.authentication import run_async
+from qeetid_authz.credentials.claims import Claims
+from qeetid_authz.decision.reasons import SENTENCES, Reason
+from qeetid_authz.errors import AuthenticationError
+from qeetid_authz.ids import Id, format_id
+from qeetid_authz.model import Semantics
+from qeetid_authz.postgres.refreshtokens import RefreshToken, RefreshTokens
+from qeetid_authz.principal import Kind, Principal
+from qeetid_authz_server.problems import Code, Problem
+
+Members: TypeAlias = dict[str, Any]
+"""Of an active token, in alphabetical order."""
+
+
+class Introspection:
+    """Tells whether tokens are active, and what of."""
+
+    def __init__(
+        self,
+        authorizer: AsyncAuthorizer,
+        refresh_tokens: RefreshTokens,
+        audience: str,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            authorizer: whose facts count.
+            refresh_tokens: where those are found.
+            audience: whom every access token is meant for.
+        """
+        self._authorizer = authorizer
+        self._refresh_tokens = refresh_tokens
+        self._audience = audience
+        self._is_strict = authorizer.semantics is Semantics.STRICT
+
+    async def of(self, token: bytes, hint: bytes, asker: Id | None) -> Members | None:
+        """What to say of an active token; None when it is inactive.
+
+        Args:
+            token: as it was presented.
+            hint: `access_token` or `refresh_token` where only that is meant.
+            asker: the tenant of who asks; None where it needn't say who it is.
+
+        Raises:
+            Problem: the replica is stale.
+            UnavailableError: the issuer's keys aren't known.
+            DatabaseError: refresh tokens can't be looked up.
+        """
+        if not token:
+            return None
+        members = None
+        if hint != b"refresh_token":
+            members = await self._of_access_token(token, asker)
+        if members is None and hint != b"access_token":
+            members = await self._of_refresh_token(token, asker)
+        return members
+
+    def require_fresh(self) -> None:
+        """Return when what is known here is recent enough to tell who is active.
+
+        Raises:
+            Problem: it isn't.
+        """
+        if self._authorizer.is_stale:
+            raise Problem(Code.UNAVAILABLE, SENTENCES[Reason.STALE])
+
+    async def _of_access_token(self, token: bytes, asker: Id | None) -> Members | None:
+        text = token.decode("utf-8", "surrogateescape")
+        authentication = self._authorizer.authentication
+        try:
+            verified = await run_async(authentication.verify_token(text))
+        except AuthenticationError:
+            return None
+        if self._is_strict and not self._may_act(verified.principal, asker):
+            return None
+        return _access_members(verified.claims, self._audience)
+
+    async def _of_refresh_token(self, token: bytes, asker: Id | None) -> Members | None:
+        found = await self._refresh_tokens.find(token, of_logins=self._is_strict)
+        if found is None:
+            return None
+        if self._is_strict and not self._may_act(_holder(found), asker):
+            return None
+        return _refresh_members(found)
+
+    def _may_act(self, principal: Principal | None, asker: Id | None) -> bool:
+        """Whether a token's principal may act, and the asker be told of it."""
+        self.require_fresh()
+        if principal is None:  # Of no tenant: what became of its user can't be told.
+            return False
+        if asker is not None and asker != principal.tenant:
+            return False
+        return self._authorizer.standing(principal) is None
+
+
+def looking_up(
+    refresh_tokens: RefreshTokens,
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Let refresh tokens be looked up while an application runs."""
+
+    async def context(_app: web.Application) -> AsyncIterator[None]:
+        async with refresh_tokens:
+            yield
+
+    return context
+
+
+def _holder(token: RefreshToken) -> Principal | None:
+    if token.tenant_id is None:
+        return None
+    return Principal.user(token.user_id, token.tenant_id, session_id=token.session_id)
+
+
+def _access_members(claims: Claims, audience: str) -> Members:
+    is_machine = claims.kind is not Kind.USER
+    is_agent = claims.kind is Kind.AGENT
+    subject = format_id(claims.subject)
+    return _given(
+        act=claims.actor and {"sub": format_id(claims.actor)},
+        active=True,
+        actor_type=claims.kind if is_machine else None,
+        agent_id=subject if is_agent else None,
+        aud=audience,
+        exp=claims.expires_at,
+        iat=claims.issued_at,
+        iss=claims.issuer,
+        scope=claims.scope,
+        sid=claims.session and format_id(claims.session),
+        sub=subject,
+        tenant_id=claims.tenant and format_id(claims.tenant),
+        token_type="Bearer",  # noqa: S106  (no password)
+    )
+
+
+def _refresh_members(token: RefreshToken) -> Members:
+    return _given(
+        active=True,
+        client_id=token.client_id,
+        exp=token.expires_at,
+        iat=token.issued_at,
+        scope=" ".join(token.scopes),
+        sid=token.session_id,
+        sub=token.user_id,
+        tenant_id=token.tenant_id,
+        token_type="refresh_token",  # noqa: S106  (no password)
+    )
+
+
+def _given(**members: Any) -> Members:
+    return {name: value for name, value in members.items() if value is not None}
