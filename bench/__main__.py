@@ -14,7 +14,7 @@ from bench.figures import Result
 from bench.runner import measure_apart
 from bench.scenarios import SCENARIOS, find
 
-WIDTH = 100  # columns, where there is no terminal
+WIDTH = 110  # columns, where there is no terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from time import perf_counter_ns
 from bench.cases import Case, Scenario, Settings, by_users
 from bench.figures import Figure
 from bench.synthesis import GENERATED, Shape, Tenancy, synthesise
-from qeetid_authz.engine import Engine
+from qeetid_authz.engine.engine import Engine
 from qeetid_authz.ids import Id
 from qeetid_authz.model import Changes
 

@@ -1,39 +1,27 @@
 """What a question costs, against a call of a method that does nothing.
 
-Both are called by the same loop over the same questions, a pass of one after a pass
-of the other. Each engine has a copy of the loop to itself, as a call in an application
-has its own: the interpreter adapts a call to what it calls. Time is the thread's own
-time on a processor, which other processes can't lengthen by taking turns.
+Both are called by the same loop over the same questions.
 """
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from time import thread_time_ns
-from types import FunctionType
-from typing import Protocol, cast
 
 from bench.cases import Case, Scenario, Settings
 from bench.catalogues import choose
+from bench.contest import Contender, ask, compete, own_copy
 from bench.figures import Figure
 from bench.questions import COUNT, Questions, of_many, of_one
 from bench.synthesis import Shape, Tenancy, synthesise
-from qeetid_authz.engine import Engine
-from qeetid_authz.model import Principal
+from qeetid_authz.engine.engine import Engine
+from qeetid_authz.principal import Principal
 
 RATIO = 2.5
 FLATNESS = 1.3
 PASSES = 300
-ROUNDS = 10
 
 PERMISSIONS, USERS, CATALOGUE = "by permissions", "by users", "catalogue, 10,000 users"
 ONE, IN_TURN = "one principal", f"{COUNT:,} in turn"
-
-
-class Asked(Protocol):
-    """What the loop calls."""
-
-    def can(self, principal: Principal, permission: str) -> bool | None:
-        """Answer, or nothing."""
 
 
 class Empty:
@@ -43,19 +31,6 @@ class Empty:
         """Nothing."""
 
 
-Loop = Callable[[Asked, Sequence[tuple[Principal, str]], int], int]
-
-
-def _loop(asked: Asked, questions: Sequence[tuple[Principal, str]], rounds: int) -> int:
-    """How many questions are allowed."""
-    allowed = 0
-    for _ in range(rounds):
-        for principal, permission in questions:
-            if asked.can(principal, permission):
-                allowed += 1
-    return allowed
-
-
 class Contest:
     """One engine with its questions, and the empty method with the same."""
 
@@ -63,37 +38,17 @@ class Contest:
         self.label = label
         self.engine = engine
         self.questions = questions
-        self.can: list[float] = []
-        self.empty: list[float] = []
-        self._contenders: list[tuple[Loop, Asked, int, list[float]]] = [
-            (_own_loop(), Empty(), 0, self.empty),
-            (_own_loop(), engine, questions.allowed, self.can),
-        ]
-
-    def run(self) -> None:
-        """One pass of each."""
-        asked = len(self.questions.pairs) * ROUNDS
-        for loop, what, allowed, samples in self._contenders:
-            before = thread_time_ns()
-            counted = loop(what, self.questions.pairs, ROUNDS)
-            samples.append((thread_time_ns() - before) / asked)
-            assert counted == allowed * ROUNDS, (self.label, counted, allowed)
-
-    def forget(self) -> None:
-        """Drop the passes so far, which warmed up."""
-        self.can.clear()
-        self.empty.clear()
+        self.empty = Contender(f"{label}: empty call", ask, Empty(), questions.pairs, 0)
+        self.can = Contender(
+            f"{label}: can", ask, engine, questions.pairs, questions.allowed
+        )
 
     def figures(self) -> Iterator[Figure]:
         """What the passes come to."""
-        ratios = [can / empty for can, empty in zip(self.can, self.empty, strict=True)]
-        yield Figure.of(f"{self.label}: can", "ns", self.can)
-        yield Figure.of(f"{self.label}: empty call", "ns", self.empty)
+        for each in (self.can, self.empty):
+            yield Figure.of(each.label, "ns", each.samples)
+        ratios = self.can.ratios(self.empty)
         yield Figure.of(f"{self.label}: ratio", "x", ratios, RATIO)
-
-
-def _own_loop() -> Loop:
-    return cast("Loop", FunctionType(_loop.__code__.replace(), _loop.__globals__))
 
 
 def cases(settings: Settings) -> list[Case]:
@@ -147,24 +102,17 @@ def _compete(contests: list[Contest], passes: int) -> None:
         contest.questions.verify(contest.engine)
     gc.collect()
     gc.disable()
-    _rounds(contests, max(10, passes // 10))
-    for contest in contests:
-        contest.forget()
-    _rounds(contests, passes)
+    compete([side for each in contests for side in (each.empty, each.can)], passes)
     gc.enable()
     for contest in contests:
         contest.questions.verify(contest.engine)
 
 
-def _rounds(contests: list[Contest], passes: int) -> None:
-    for _ in range(passes):
-        for contest in contests:
-            contest.run()
-
-
 def _flatness(pattern: str, contests: list[Contest]) -> Iterator[Figure]:
     if len(contests) > 1:
-        medians = [Figure.of("", "ns", contest.can).median for contest in contests]
+        medians = [
+            Figure.of("", "ns", contest.can.samples).median for contest in contests
+        ]
         flatness = max(medians) / min(medians)
         yield Figure.of(f"{pattern}: flatness", "x", [flatness], FLATNESS)
 
@@ -173,7 +121,7 @@ def _first_question(
     label: str, engine: Engine, questions: Questions, repeats: int
 ) -> Figure:
     samples = []
-    loop = _own_loop()
+    loop = own_copy(ask)
     for _ in range(repeats):
         engine.expire()  # which forgets who was asked about
         engine.publish(engine.revision, 0.0)

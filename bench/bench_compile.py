@@ -12,7 +12,7 @@ from bench.catalogues import choose
 from bench.figures import Figure
 from bench.questions import of_many
 from bench.synthesis import Shape, Tenancy, facts, synthesise
-from qeetid_authz.engine import Engine
+from qeetid_authz.engine.engine import Engine
 
 CATALOGUE = "catalogue, 100,000 users"
 MIB = 1 << 20

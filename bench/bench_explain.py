@@ -6,8 +6,8 @@ from time import perf_counter_ns
 from bench.cases import Case, Scenario, Settings
 from bench.figures import Figure
 from bench.synthesis import Shape, Tenancy, synthesise
-from qeetid_authz.decision import Reason
-from qeetid_authz.engine import Engine
+from qeetid_authz.decision.reasons import Reason
+from qeetid_authz.engine.engine import Engine
 
 REPEATS = 5_000
 USERS = 1_000

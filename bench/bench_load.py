@@ -4,7 +4,6 @@ The rows are read with COPY TO STDOUT and thrown away, as `psql` would at best.
 """
 
 from collections.abc import Iterator
-from importlib.resources import files
 from time import perf_counter
 
 import psycopg
@@ -12,10 +11,11 @@ import psycopg
 from bench.cases import Case, Scale, Scenario, Settings
 from bench.figures import Figure
 from bench.runner import peak_mib
+from bench.statements import run, statements
 from qeetid_authz.authorizer import Authorizer
-from qeetid_authz.model import Principal
 from qeetid_authz.postgres.embedded import Cluster
 from qeetid_authz.postgres.migrate import migrate
+from qeetid_authz.principal import Principal
 
 GROUPS_PER_USER = 3
 REPEATS = 5
@@ -51,15 +51,14 @@ def measure(case: Case, settings: Settings) -> Iterator[Figure]:
 def _fill(dsn: str, users: int) -> None:
     options = f"-c bench.users={users}"
     with psycopg.connect(dsn, options=options, autocommit=True) as connection:
-        for statement in _statements("fill"):
-            connection.execute(statement)
+        run(connection, "fill")
 
 
 def _drain(dsn: str) -> float:
     before = perf_counter()
     read = 0
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for statement in _statements("drain"):
+        for statement in statements("drain"):
             with connection.cursor().copy(statement) as copy:
                 read += sum(map(len, copy))
     assert read > 0
@@ -76,18 +75,13 @@ def _open(dsn: str) -> float:
 
 def _verify(dsn: str, authorizer: Authorizer) -> None:
     """Ask what the database was asked in SQL."""
-    (question,) = _statements("questions")
+    (question,) = statements("questions")
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(question).fetchall()
     assert {granted for *_, granted in rows} == {True, False}
     for user, tenant, key, granted in rows:
         principal = Principal.user(str(user), str(tenant))
         assert authorizer.can(principal, key) is granted, (user, key)
-
-
-def _statements(file: str) -> list[bytes]:
-    text = (files("bench") / "sql" / f"{file}.sql").read_bytes()
-    return [each for each in text.split(b";\n") if each.strip()]
 
 
 SCENARIO = Scenario(

@@ -1,4 +1,4 @@
-"""What a measurement comes to: minimum, median and 99th percentile of its samples."""
+"""What a measurement comes to: minimum, median, 99th percentile, maximum."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +24,7 @@ class Figure:
     minimum: float
     median: float
     p99: float
+    maximum: float
     target: float | None = None
 
     @classmethod
@@ -37,7 +38,8 @@ class Figure:
         """Summarise samples, of which there must be at least one."""
         ordered = sorted(samples)
         p99 = ordered[ceil(0.99 * len(ordered)) - 1]
-        return cls(name, unit, len(ordered), ordered[0], median(ordered), p99, target)
+        least, most = ordered[0], ordered[-1]
+        return cls(name, unit, len(ordered), least, median(ordered), p99, most, target)
 
     @property
     def met(self) -> bool | None:

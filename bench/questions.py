@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from random import Random
 
 from bench.synthesis import Tenancy
-from qeetid_authz.engine import Engine
-from qeetid_authz.model import Principal
+from qeetid_authz.engine.engine import Engine
+from qeetid_authz.principal import Principal
 
 COUNT = 1_000
 

@@ -18,13 +18,17 @@ def table(result: Result) -> Table:
     title = f"{result.scenario}: {result.case} (peak {result.peak_mib:,.0f} MiB)"
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     shown.add_column("figure")
-    for heading in ("minimum", "median", "p99", "unit", "samples"):
+    for heading in ("minimum", "median", "p99", "maximum", "unit", "samples"):
         shown.add_column(heading, justify="right")
     shown.add_column("target")
     for figure in result.figures:
-        values = map(_number, (figure.minimum, figure.median, figure.p99))
+        values = (figure.minimum, figure.median, figure.p99, figure.maximum)
         shown.add_row(
-            figure.name, *values, figure.unit, str(figure.samples), _target(figure)
+            figure.name,
+            *map(_number, values),
+            figure.unit,
+            str(figure.samples),
+            _target(figure),
         )
     return shown
 

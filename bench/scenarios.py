@@ -2,7 +2,16 @@
 
 from collections.abc import Iterable
 
-from bench import bench_apply, bench_can, bench_compile, bench_explain, bench_load
+from bench import (
+    bench_apply,
+    bench_authenticate,
+    bench_can,
+    bench_compile,
+    bench_explain,
+    bench_introspect,
+    bench_load,
+    bench_revocation,
+)
 from bench.cases import Scenario
 
 SCENARIOS = {
@@ -13,6 +22,9 @@ SCENARIOS = {
         bench_compile.SCENARIO,
         bench_apply.SCENARIO,
         bench_load.SCENARIO,
+        bench_authenticate.SCENARIO,
+        bench_introspect.SCENARIO,
+        bench_revocation.SCENARIO,
     )
 }
 

@@ -12,7 +12,8 @@ from random import Random
 
 from bench.catalogues import Catalogue, uniform
 from qeetid_authz.ids import Id
-from qeetid_authz.model import ACTIVE, Kind, Owned, Packed, Principal, Snapshot
+from qeetid_authz.model import ACTIVE, Owned, Packed, Snapshot
+from qeetid_authz.principal import Kind, Principal
 from qeetid_authz.revision import Revision
 
 GENERATED = Revision("generated", 0, 0)
