@@ -3,12 +3,15 @@
 from typing import Any
 
 from qeetid_authz.ids import Id
-from qeetid_authz.index import Index, Profile
+from qeetid_authz.index.directory import Directory
+from qeetid_authz.index.index import Index
+from qeetid_authz.index.tenant import Profile
 
 
 def describe(index: Index) -> dict[str, Any]:
     """All that an index holds; keys stand for bits, whose order is of arrival."""
     keys = index.vocabulary.keys
+    identities = index.identities
 
     def rows(tenant: Id, of: dict[Id, Profile]) -> dict[Id, Any]:
         return {
@@ -19,7 +22,18 @@ def describe(index: Index) -> dict[str, Any]:
     return {
         "permissions": index.permissions,
         "keys": index.keys,
-        "users": index.users,
+        "users": identities.users,
+        "services": identities.services,
+        "agents": identities.agents,
+        "api_keys": identities.api_keys.rows,
+        "prefixes": _names(identities.api_keys),
+        "clients": identities.clients.rows,
+        "client_ids": _names(identities.clients),
+        "revoked_sessions": identities.revoked_sessions,
+        "ip_policies": {
+            id_: (policy.enforced, policy.rules)
+            for id_, policy in index.ip_policies.items()
+        },
         "groups": index.groups,
         "orphans": index.orphans,
         "roles": {i: (r.tenant, r.name, keys(r.mask)) for i, r in index.roles.items()},
@@ -35,3 +49,7 @@ def describe(index: Index) -> dict[str, Any]:
             for id_, tenant in index.tenants.items()
         },
     }
+
+
+def _names(directory: Directory[Any]) -> dict[str, list[Id]]:
+    return {name: sorted(ids) for name, ids in directory._by_name.items()}

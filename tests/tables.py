@@ -7,12 +7,20 @@ from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 from psycopg import Connection
 
-from qeetid_authz.model import Changes, Owned, Snapshot
+from qeetid_authz.model import (
+    ApiKey,
+    Changes,
+    IpRule,
+    Machine,
+    OidcClient,
+    Owned,
+    Snapshot,
+)
 from qeetid_authz.revision import DOCUMENT_REVISION, Revision
 
 NAMESPACE = UUID("3f1d0c9a-7c55-4a0e-9a57-1f6a52f9f0aa")
@@ -25,10 +33,19 @@ def named(kind: str, name: object) -> bytes:
 
 GHOST = named("ghost", "of something that came and went between two looks")
 
+Tenanted = TypeVar("Tenanted", ApiKey, Machine, OidcClient, IpRule)
+
 
 @dataclass
 class Tables:
-    """The decision tables. Relations: (tenant, user or group, role or group)."""
+    """The tables that decide. Relations: (tenant, user or group, role or group).
+
+    Sessions are of no user in particular: their rows go with whoever is there.
+
+    Attributes:
+        revoked_sessions: when each was revoked, in seconds since the Unix epoch.
+        ip_enforced: the tenants that heed their IP rules.
+    """
 
     permissions: dict[bytes, str] = field(default_factory=dict)
     roles: dict[bytes, Owned] = field(default_factory=dict)
@@ -39,6 +56,13 @@ class Tables:
     user_roles: set[tuple[bytes, bytes, bytes]] = field(default_factory=set)
     group_members: set[tuple[bytes, bytes, bytes]] = field(default_factory=set)
     group_roles: set[tuple[bytes, bytes, bytes]] = field(default_factory=set)
+    api_keys: dict[bytes, ApiKey] = field(default_factory=dict)
+    services: dict[bytes, Machine] = field(default_factory=dict)
+    agents: dict[bytes, Machine] = field(default_factory=dict)
+    revoked_sessions: dict[bytes, float] = field(default_factory=dict)
+    clients: dict[bytes, OidcClient] = field(default_factory=dict)
+    ip_rules: dict[bytes, IpRule] = field(default_factory=dict)
+    ip_enforced: set[bytes] = field(default_factory=set)
 
     def copy(self) -> "Tables":
         """An independent copy."""
@@ -57,12 +81,23 @@ class Tables:
             _packed(self.user_roles),
             _packed(self.group_members),
             _packed(self.group_roles),
+            api_keys=dict(self.api_keys),
+            services=dict(self.services),
+            agents=dict(self.agents),
+            revoked_sessions=_by_time(self.revoked_sessions),
+            clients=dict(self.clients),
+            ip_rules=dict(self.ip_rules),
+            ip_enforced=set(self.ip_enforced),
         )
 
     def changes_since(
         self, former: "Tables", random: Random, revision: Revision = DOCUMENT_REVISION
     ) -> Changes:
-        """What differs from former facts, in any order, with some that doesn't."""
+        """What differs from former facts, in any order, with some that doesn't.
+
+        A session that is no longer among the revoked ones isn't told of, as the
+        database doesn't tell either.
+        """
         changes = Changes(revision)
         noise = random.choice((0.0, 0.0, 0.2))
         for each in fields(Tables):
@@ -72,12 +107,18 @@ class Tables:
                 for key in set(old) | set(new)
                 if _value(old, key) != _value(new, key) or random.random() < noise
             ]
+            if each.name == "revoked_sessions":
+                keys = [key for key in keys if key in new]
             random.shuffle(keys)
             getattr(changes, each.name).update({k: _value(new, k) for k in keys})
         if noise:
             changes.tenants[GHOST] = changes.users[GHOST] = None
             changes.roles[GHOST] = changes.groups[GHOST] = None
-            changes.permissions[GHOST] = None
+            changes.permissions[GHOST] = changes.api_keys[GHOST] = None
+            changes.services[GHOST] = changes.agents[GHOST] = None
+            changes.clients[GHOST] = changes.ip_rules[GHOST] = None
+            changes.revoked_sessions[GHOST] = None
+            changes.ip_enforced[GHOST] = False
             for permission in (GHOST, *self.permissions):
                 changes.role_permissions[GHOST, permission] = False
             for relation in (
@@ -112,6 +153,18 @@ class Tables:
             for row in self.group_roles
             if row[0] in self.tenants and row[1] in self.groups and row[2] in self.roles
         }
+        self.api_keys = {
+            i: key if key.user in self.users else key._replace(user=None)
+            for i, key in self._housed(self.api_keys).items()
+        }
+        self.services = self._housed(self.services)
+        self.agents = self._housed(self.agents)
+        self.clients = self._housed(self.clients)
+        self.ip_rules = self._housed(self.ip_rules)
+        self.ip_enforced &= self.tenants.keys()
+
+    def _housed(self, things: dict[bytes, Tenanted]) -> dict[bytes, Tenanted]:
+        return {i: thing for i, thing in things.items() if thing.tenant in self.tenants}
 
 
 def _value(table: Any, key: Any) -> Any:
@@ -125,6 +178,10 @@ def _by_status(users: dict[bytes, str]) -> list[tuple[str, bytes]]:
     return list(runs.items())
 
 
+def _by_time(sessions: dict[bytes, float]) -> dict[bytes, float]:
+    return dict(sorted(sessions.items(), key=lambda session: session[1]))
+
+
 def _packed(rows: Iterable[tuple[bytes, ...]]) -> list[tuple[bytes, bytes]]:
     runs: dict[bytes, bytes] = {}
     for owner, *rest in rows:
@@ -133,7 +190,7 @@ def _packed(rows: Iterable[tuple[bytes, ...]]) -> list[tuple[bytes, bytes]]:
 
 
 def write(tables: Tables, connection: Connection[Any]) -> None:
-    """Insert everything."""
+    """Insert everything; where sessions were revoked, there must be a user."""
     rows: dict[str, list[tuple[Any, ...]]] = {
         "INSERT INTO tenant.tenants (id, slug, name, status) VALUES (%s, %s, %s, %s)": [
             (UUID(bytes=i), i.hex(), i.hex(), status)
@@ -165,8 +222,75 @@ def write(tables: Tables, connection: Connection[Any]) -> None:
         " VALUES (%s, %s, %s)": _uuids(tables.group_roles),
     }
     with connection.transaction(), connection.cursor() as cursor:
-        for statement, values in rows.items():
+        for statement, values in (rows | _identity_rows(tables)).items():
             cursor.executemany(statement, values)
+
+
+def _identity_rows(tables: Tables) -> dict[str, list[tuple[Any, ...]]]:
+    return {
+        "INSERT INTO auth.api_keys (id, tenant_id, user_id, name, prefix, key_hash,"
+        " scopes, expires_at, revoked_at) VALUES (%s, %s, %s, '', %s, %s, %s,"
+        " to_timestamp(%s), CASE WHEN %s THEN now() END)": [
+            (
+                UUID(bytes=i),
+                UUID(bytes=k.tenant),
+                k.user and UUID(bytes=k.user),
+                k.prefix,
+                k.secret_hash,
+                list(k.scopes),
+                k.expires_at,
+                k.revoked,
+            )
+            for i, k in tables.api_keys.items()
+        ],
+        "INSERT INTO auth.service_principals (id, tenant_id, name, secret_hash, scopes,"
+        " disabled_at) VALUES (%s, %s, %s, 'x', %s, CASE WHEN %s THEN now() END)": [
+            (
+                UUID(bytes=i),
+                UUID(bytes=m.tenant),
+                i.hex(),
+                list(m.scopes),
+                m.status == "disabled",
+            )
+            for i, m in tables.services.items()
+        ],
+        "INSERT INTO auth.agents (id, tenant_id, name, secret_hash, scopes, status,"
+        " disabled_at) VALUES (%s, %s, %s, 'x', %s, %s, CASE WHEN %s THEN now() END)": [
+            (
+                UUID(bytes=i),
+                UUID(bytes=m.tenant),
+                i.hex(),
+                list(m.scopes),
+                "active" if m.status == "disabled" else m.status,
+                m.status == "disabled",
+            )
+            for i, m in tables.agents.items()
+        ],
+        "INSERT INTO auth.sessions (id, user_id, revoked_at)"
+        " VALUES (%s, %s, to_timestamp(%s))": [
+            (UUID(bytes=i), UUID(bytes=min(tables.users)), revoked_at)
+            for i, revoked_at in tables.revoked_sessions.items()
+        ],
+        "INSERT INTO auth.oidc_clients (id, tenant_id, client_id, client_secret_hash,"
+        " type, name) VALUES (%s, %s, %s, %s, %s, '')": [
+            (
+                UUID(bytes=i),
+                UUID(bytes=c.tenant),
+                c.client_id,
+                c.secret_hash,
+                "public" if c.is_public else "confidential",
+            )
+            for i, c in tables.clients.items()
+        ],
+        "INSERT INTO tenant.ip_rules (id, tenant_id, cidr, action, label)"
+        " VALUES (%s, %s, %s, %s, %s)": [
+            (UUID(bytes=i), UUID(bytes=tenant), *rest)
+            for i, (tenant, *rest) in tables.ip_rules.items()
+        ],
+        "INSERT INTO tenant.ip_rules_config (tenant_id, enabled) VALUES (%s, true)": [
+            (UUID(bytes=tenant),) for tenant in tables.ip_enforced
+        ],
+    }
 
 
 def _uuids(rows: Iterable[tuple[bytes, ...]]) -> list[tuple[Any, ...]]:
@@ -215,4 +339,51 @@ def read(connection: Connection[Any]) -> Tables:
         group_roles=set(
             rows("SELECT tenant_id, group_id, role_id FROM rbac.group_roles")
         ),
+        api_keys={
+            i: ApiKey(tenant, user, prefix, key_hash, tuple(scopes), *times)
+            for i, tenant, user, prefix, key_hash, scopes, *times in rows(
+                "SELECT id, tenant_id, user_id, prefix, key_hash, scopes,"
+                " extract(epoch FROM expires_at)::float8, revoked_at IS NOT NULL"
+                " FROM auth.api_keys"
+            )
+        },
+        services={
+            i: Machine(tenant, tuple(scopes), "disabled" if disabled else "active")
+            for i, tenant, scopes, disabled in rows(
+                "SELECT id, tenant_id, scopes, disabled_at IS NOT NULL"
+                " FROM auth.service_principals"
+            )
+        },
+        agents={
+            i: Machine(tenant, tuple(scopes), "disabled" if disabled else status)
+            for i, tenant, scopes, status, disabled in rows(
+                "SELECT id, tenant_id, scopes, status, disabled_at IS NOT NULL"
+                " FROM auth.agents"
+            )
+        },
+        revoked_sessions=dict(
+            rows(
+                "SELECT id, extract(epoch FROM revoked_at)::float8 FROM auth.sessions"
+                " WHERE revoked_at IS NOT NULL"
+            )
+        ),
+        clients={
+            i: OidcClient(tenant, client_id, secret_hash, type_ == "public")
+            for i, tenant, client_id, secret_hash, type_ in rows(
+                "SELECT id, tenant_id, client_id, client_secret_hash, type"
+                " FROM auth.oidc_clients"
+            )
+        },
+        ip_rules={
+            i: IpRule(*rest)
+            for i, *rest in rows(
+                "SELECT id, tenant_id, cidr, action, label FROM tenant.ip_rules"
+            )
+        },
+        ip_enforced={
+            tenant
+            for (tenant,) in rows(
+                "SELECT tenant_id FROM tenant.ip_rules_config WHERE enabled"
+            )
+        },
     )

@@ -1,21 +1,20 @@
 """The README's examples run, and its tables say what the code says."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.resources import files
+from dataclasses import asdict
 from pathlib import Path
 
-import psycopg
 import pytest
 
 import qeetid_authz
-from qeetid_authz.decision import Reason
-from qeetid_authz.document import decode_document
-from qeetid_authz.postgres.importing import import_document
+from qeetid_authz.decision.reasons import Reason
 from qeetid_authz_server.cli.main import _MODULES
+from qeetid_authz_server.demo.stage import set_up
 from qeetid_authz_server.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -33,11 +32,12 @@ QUESTIONS = [
 
 @pytest.fixture
 def environment(
-    database: str, connection: psycopg.Connection
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, str]]:
-    """An environment whose database holds the demonstration's tenants."""
-    data = (files("qeetid_authz_server.demo") / "demo.yaml").read_bytes()
-    import_document(connection, decode_document(data, format="yaml"))
+    """An environment and a directory of the demonstration's."""
+    stage = asdict(set_up(database))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo.json").write_text(json.dumps(stage))
     yield os.environ | {f"{PREFIX}DATABASE_URL": database}
     qeetid_authz.configure(None)
 
@@ -59,7 +59,7 @@ def test_python_examples_run(at: int, environment: dict[str, str]) -> None:
 
 def test_there_are_examples() -> None:
     """The two tests around this one have something to run."""
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
     assert len(QUESTIONS) == 3
 
 
@@ -84,6 +84,8 @@ def test_every_setting_is_in_the_table() -> None:
         told = rows[name.upper()].strip("`")
         if field.is_required():
             assert told == "required"
+        elif field.default is None:
+            assert told == "none"
         else:
             assert type(field.default)(told) == field.default
 

@@ -1,8 +1,10 @@
-"""Random writes to the decision tables, cascades included."""
+"""Random writes to the tables that decide, cascades included."""
 
+import time
 from random import Random
+from typing import Any
 
-from qeetid_authz.model import Owned
+from qeetid_authz.model import ApiKey, IpRule, Machine, OidcClient, Owned
 from tests.tables import Tables, named
 
 # Few of each, so that writes meet.
@@ -12,8 +14,30 @@ ROLES = [named("role", n) for n in range(3)]
 GROUPS = [named("group", n) for n in range(2)]
 PERMISSIONS = [named("permission", n) for n in range(3)]
 KEYS = [f"thing{n}:do" for n in range(4)]
+SERVICES = [named("service", n) for n in range(2)]
+AGENTS = [named("agent", n) for n in range(2)]
+MACHINES = [*SERVICES, *AGENTS]
+HOLDERS = [*USERS, SERVICES[0], AGENTS[0]]
+"""Who holds roles and is in groups: users, and a machine of each kind."""
+API_KEYS = [named("api key", n) for n in range(3)]
+SESSIONS = [named("session", n) for n in range(4)]
+CLIENTS = [named("client", n) for n in range(2)]
+IP_RULES = [named("ip rule", n) for n in range(3)]
+SCOPES = [*KEYS, "no:permission"]
+PAST, FUTURE = 1_000_000_000.0, 4_000_000_000.0
+JUST_NOW = float(int(time.time()) - 60)
+"""When sessions were revoked, give or take some seconds: not long before the tests."""
 USER_STATUSES = ("active", "active", "active", "invited", "suspended", "deleted")
 TENANT_STATUSES = ("active", "active", "active", "active", "suspended", "deleted")
+SERVICE_STATUSES = ("active", "active", "active", "disabled")
+AGENT_STATUSES = (
+    "active",
+    "active",
+    "active",
+    "disabled",
+    "suspended",
+    "decommissioned",
+)
 
 
 def random_tables(random: Random, *, foreign_keys: bool = True) -> Tables:
@@ -34,9 +58,19 @@ def random_tables(random: Random, *, foreign_keys: bool = True) -> Tables:
 
 def random_write(t: Tables, random: Random, *, foreign_keys: bool = True) -> None:
     """One write that the database's constraints allow, or all but the foreign keys."""
-    rare = (set_tenant, set_user, set_role, set_group, set_permission, delete_something)
     usual = (flip_role_permission, flip_user_role, flip_group_member, flip_group_role)
-    random.choice(rare if random.random() < 0.3 else usual)(t, random)
+    rare = (set_tenant, set_user, set_role, set_group, set_permission, delete_something)
+    identity = (
+        set_service,
+        set_agent,
+        set_api_key,
+        revoke_session,
+        set_client,
+        set_ip_rule,
+        flip_ip_enforced,
+    )
+    (writes,) = random.choices((usual, rare, identity), (5, 2, 3))
+    random.choice(writes)(t, random)
     if foreign_keys:
         t.enforce_foreign_keys()
 
@@ -79,12 +113,12 @@ def flip_role_permission(t: Tables, random: Random) -> None:
 
 
 def flip_user_role(t: Tables, random: Random) -> None:
-    row = (random.choice(TENANTS), random.choice(USERS), random.choice(ROLES))
+    row = (random.choice(TENANTS), random.choice(HOLDERS), random.choice(ROLES))
     t.user_roles ^= {row}
 
 
 def flip_group_member(t: Tables, random: Random) -> None:
-    tenant, user, group = map(random.choice, (TENANTS, USERS, GROUPS))
+    tenant, user, group = map(random.choice, (TENANTS, HOLDERS, GROUPS))
     t.group_members = _restamped(t.group_members, tenant, user, group)
 
 
@@ -101,7 +135,87 @@ def _restamped(
     return rest if (tenant, a, b) in rows else rest | {(tenant, a, b)}
 
 
+def set_service(t: Tables, random: Random) -> None:
+    if t.tenants:
+        t.services[random.choice(SERVICES)] = _machine(t, random, SERVICE_STATUSES)
+
+
+def set_agent(t: Tables, random: Random) -> None:
+    if t.tenants:
+        t.agents[random.choice(AGENTS)] = _machine(t, random, AGENT_STATUSES)
+
+
+def _machine(t: Tables, random: Random, statuses: tuple[str, ...]) -> Machine:
+    return Machine(_owner(t, random), _scopes(random), random.choice(statuses))
+
+
+def set_api_key(t: Tables, random: Random) -> None:
+    """Create or change one; some are of no user, and prefixes collide."""
+    if t.tenants:
+        t.api_keys[random.choice(API_KEYS)] = ApiKey(
+            _owner(t, random),
+            random.choice([*USERS, None]),
+            f"qk_{random.randrange(2)}",
+            "x",
+            _scopes(random),
+            random.choice((None, None, PAST, FUTURE)),
+            random.random() < 0.2,
+        )
+
+
+def revoke_session(t: Tables, random: Random) -> None:
+    """Nobody takes a revocation back; its row needs a user."""
+    if t.users:
+        t.revoked_sessions.setdefault(
+            random.choice(SESSIONS), JUST_NOW + random.randrange(10)
+        )
+
+
+def set_client(t: Tables, random: Random) -> None:
+    if t.tenants:
+        client = random.choice(CLIENTS)
+        name = f"qci_{CLIENTS.index(client)}"
+        is_public = random.random() < 0.5
+        t.clients[client] = OidcClient(
+            _owner(t, random), name, None if is_public else "x", is_public
+        )
+
+
+def set_ip_rule(t: Tables, random: Random) -> None:
+    if t.tenants:
+        t.ip_rules[random.choice(IP_RULES)] = IpRule(
+            _owner(t, random),
+            random.choice(("192.0.2.0/24", "192.0.2.7", "2001:db8::/32", "nonsense")),
+            random.choice(("allow", "deny")),
+            random.choice(("", "office")),
+        )
+
+
+def flip_ip_enforced(t: Tables, random: Random) -> None:
+    if t.tenants:
+        t.ip_enforced ^= {_owner(t, random)}
+
+
+def _owner(t: Tables, random: Random) -> bytes:
+    return random.choice(sorted(t.tenants))
+
+
+def _scopes(random: Random) -> tuple[str, ...]:
+    return tuple(random.sample(SCOPES, random.randrange(3)))
+
+
 def delete_something(t: Tables, random: Random) -> None:
-    table = random.choice((t.tenants, t.users, t.roles, t.groups, t.permissions))
-    if table:
+    """Delete a row, but not the last user's, to whom revoked sessions belong."""
+    table: dict[bytes, Any] = random.choice(
+        (
+            t.tenants,
+            t.users,
+            t.roles,
+            t.groups,
+            t.permissions,
+            random.choice((t.services, t.agents)),
+            random.choice((t.api_keys, t.clients, t.ip_rules)),
+        )
+    )
+    if table and not (table is t.users and len(table) == 1):
         del table[random.choice(sorted(table))]

@@ -31,23 +31,23 @@ def temporary() -> Iterator[Path]:
         yield Path(directory)
 
 
-def ask(base_url: str, api_key: str, **query: str) -> Any:
-    """What the sidecar answers."""
-    request = urllib.request.Request(
-        f"{base_url}/v1/check?{urlencode(query)}",
-        headers={"Authorization": f"ApiKey {api_key}"},
-    )
+def fetch(url: str, credential: str) -> Any:
+    """What the sidecar answers to who presents a credential."""
+    request = urllib.request.Request(url, headers={"Authorization": credential})
     with _DIRECT.open(request, timeout=PATIENCE) as response:
         return json.load(response)
+
+
+def ask(base_url: str, api_key: str, **query: str) -> Any:
+    """What the sidecar answers."""
+    return fetch(f"{base_url}/v1/check?{urlencode(query)}", f"ApiKey {api_key}")
 
 
 def paste(line: str) -> Any:
     """What a `curl` line fetches, on machines without curl too."""
     command, silent, option, header, url = shlex.split(line)
     assert (command, silent, option) == ("curl", "-s", "-H")
-    request = urllib.request.Request(url, headers=dict([header.split(": ", 1)]))
-    with _DIRECT.open(request, timeout=PATIENCE) as response:
-        return json.load(response)
+    return fetch(url, header.removeprefix("Authorization: "))
 
 
 def end(process: subprocess.Popen[str], number: int) -> tuple[str, str]:
@@ -120,12 +120,20 @@ def test_a_program_reads_one_line(temporary: Path) -> None:
             )
             for check in said["checks"]
         ]
+        known = {
+            name: fetch(f"{said['base_url']}/v1/whoami", credential)["kind"]
+            for name, credential in said["credentials"].items()
+        }
         with psycopg.connect(said["database_url"]) as connection:
             row = connection.execute("SELECT key_hash FROM auth.api_keys").fetchone()
         family = psutil.Process(process.pid).children(recursive=True)
         out, _ = end(process, signal.SIGTERM)
 
-    assert list(said) == ["base_url", "database_url", "api_key", "tenant_id", "checks"]
+    assert ["base_url", "database_url", "api_key", "tenant_id"] == list(said)[:4]
+    assert ["jwks", "credentials", "checks"] == list(said)[4:]
+    assert known.pop("agent_for_user") == "user"
+    assert set(known) == {"user", "api_key", "service", "agent"}
+    assert all(name == kind for name, kind in known.items())
     assert answers == [{"allowed": check["allowed"]} for check in said["checks"]]
     assert {check["allowed"] for check in said["checks"]} == {True, False}
     assert row is not None
@@ -143,8 +151,8 @@ def test_people_read_questions_answers_and_what_to_try(temporary: Path) -> None:
         while not lines or "Ctrl-C" not in lines[-1]:
             lines.append(read_line(process))
             assert lines[-1], process.stderr and process.stderr.read()
-        (pasted,) = [line for line in lines if line.startswith("curl ")]
-        body = paste(pasted)
+        asked, who = [line for line in lines if line.startswith("curl ")]
+        body, acting = paste(asked), paste(who)
         end(process, signal.SIGINT)
     text = "".join(lines)
 
@@ -154,6 +162,7 @@ def test_people_read_questions_answers_and_what_to_try(temporary: Path) -> None:
     assert "└── through group Finance" in text
     assert "(user_inactive)" in text
     assert (body["allowed"], len(body["paths"])) == (True, 1)
+    assert ["billing:read", "manuscripts:read"] == acting["permissions"]
     assert_nothing_is_left(temporary)
 
 

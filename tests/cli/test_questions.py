@@ -322,3 +322,73 @@ def test_who_can_tells_a_program_a_line_each(cli: Cli) -> None:
 
     assert {each["email"] for each in found} == {MARA, TOMAS}
     assert MARA_ID in {each["user_id"] for each in found}
+
+
+ROBOT, HELPER = (
+    "5b3c1f0e-1d2a-4c3b-8e4f-0123456789ab",
+    "5b3c1f0e-1d2a-4c3b-8e4f-0123456789ac",
+)
+
+
+@pytest.fixture
+def machines_database(demo_database: str) -> str:
+    """The demonstration's tenants, with a service principal and an agent."""
+    with psycopg.connect(demo_database) as connection:
+        for table, id_ in (("service_principals", ROBOT), ("agents", HELPER)):
+            connection.execute(
+                f"INSERT INTO auth.{table} (id, tenant_id, name, secret_hash, scopes)"
+                " VALUES (%s, %s, 'm', 'x', '{billing:write}')".encode(),
+                [id_, TENANT_ID],
+            )
+    return demo_database
+
+
+@pytest.mark.parametrize("machine", [ROBOT, HELPER])
+def test_machines_are_asked_about_by_id(
+    cli: Cli, machines_database: str, machine: str
+) -> None:
+    """The id of a service principal or an agent goes where a user's goes."""
+    asked = (machine, "lumen-press", "billing:write")
+
+    check = cli("check", *asked, dsn=machines_database)
+    explained = cli("explain", *asked, dsn=machines_database)
+    body = cli("explain", *asked, "--json", dsn=machines_database).json
+    listed = cli("permissions", machine, "lumen-press", dsn=machines_database)
+    in_mirror = cli("check", *asked, "--semantics", "mirror", dsn=machines_database)
+
+    assert (check.code, check.err) == (0, "")
+    assert explained.out == (
+        f"allowed  {machine} may billing:write in lumen-press\n"
+        f"{machine}\n"
+        "└── scope billing:write\n"
+        "    └── billing:write\n"
+    )
+    assert [list(path) for path in body["paths"]] == [
+        ["permission", "granted_by", "via"]
+    ]
+    assert listed.out == "billing:write\n"
+    assert in_mirror.code == 1
+
+
+def test_a_machine_that_may_not_act(cli: Cli, machines_database: str) -> None:
+    """A suspended agent is denied as such, and isn't among those who can."""
+    with psycopg.connect(machines_database) as connection:
+        connection.execute("UPDATE auth.agents SET status = 'suspended'")
+    answer = cli("check", HELPER, "lumen-press", "billing:write", dsn=machines_database)
+    lines = cli("who-can", "lumen-press", "billing:write", dsn=machines_database).out
+
+    assert (answer.code, "(agent_inactive)" in answer.out) == (1, True)
+    assert ROBOT in lines
+    assert HELPER not in lines
+
+
+def test_who_can_lists_machines_by_id(cli: Cli, machines_database: str) -> None:
+    """Who has no e-mail is shown by id alone, to a program with null."""
+    asked = ("who-can", "lumen-press", "billing:write")
+    lines = cli(*asked, dsn=machines_database).out.splitlines()
+    objects = cli(*asked, "--json", dsn=machines_database).out.splitlines()
+
+    assert {ROBOT, HELPER} <= set(lines)
+    assert {f"{MARA_ID}  {MARA}"} <= set(lines)
+    for machine in (ROBOT, HELPER):
+        assert f'{{"user_id":"{machine}","email":null}}' in objects

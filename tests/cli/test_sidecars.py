@@ -12,7 +12,11 @@ from threading import Thread
 import psycopg
 import pytest
 
-from tests.cli.running import PATIENCE, Cli, run_process, running
+from qeetid_authz_server.settings import Settings
+from tests.cli.running import PATIENCE, PREFIX, Cli, run_process, running
+
+TEXTS = ("issuer", "audience")
+"""Settings of which any text but none will do."""
 
 
 @contextmanager
@@ -111,6 +115,41 @@ def test_serve_does_not_start_without_a_database(
     assert (answer.code, answer.out) == (2, "")
     assert "Traceback" not in answer.err
     assert json.loads(answer.err.splitlines()[-1])["error"]["code"] == code
+
+
+def test_serve_does_not_start_without_its_keys(database: str, tmp_path: Path) -> None:
+    """A key file that isn't there is a wrong setting, named by its path."""
+    missing = tmp_path / "keys.pem"
+    options = ("--database-url", database, "serve", "--listen", "127.0.0.1:0")
+    answer = run_process(*options, "--jwks", missing, "--json")
+    error = json.loads(answer.err.splitlines()[-1])["error"]
+
+    assert (answer.code, answer.out) == (2, "")
+    assert error["code"] == "settings_invalid"
+    assert error["problems"] == [
+        f"QEETID_AUTHZ_JWKS is no source of keys: the key file `{missing}` can't be"
+        " read: No such file or directory"
+    ]
+
+
+def test_every_setting_is_a_flag(database: str) -> None:
+    """What is wrong with any flag of `serve` is told at once, each by its name."""
+    flags = [
+        f"--{name.replace('_', '-')}={'' if name in TEXTS else 'x'}"
+        for name in Settings.model_fields
+        if name not in ("database_url", "jwks")
+    ]
+    answer = run_process(
+        "--database-url", database, "serve", *flags, "--jwks=ftp://x/y", "--json"
+    )
+    problems = json.loads(answer.err.splitlines()[-1])["error"]["problems"]
+
+    assert answer.code == 2
+    assert [problem.split()[0] for problem in problems] == [
+        PREFIX + name.upper()
+        for name in Settings.model_fields
+        if name != "database_url"
+    ]
 
 
 def test_serve_does_not_take_an_address_from_another(database: str) -> None:

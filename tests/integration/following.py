@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 
 from qeetid_authz.authorizer import Authorizer
-from qeetid_authz.compiler import compile_snapshot
-from qeetid_authz.engine import Engine
+from qeetid_authz.engine.engine import Engine
+from qeetid_authz.index.compiler import compile_snapshot
 from qeetid_authz.postgres.connecting import connect
 from qeetid_authz.postgres.feed import Update, drive, poll
 from qeetid_authz.replica import Replica

@@ -15,7 +15,13 @@ from tests.fixtures.postgres import new_database
 ROLES = ("qeetid_authz_reader", "qeetid_authz_owner")
 TABLES = (
     '"user".users',
+    "auth.agents",
     "auth.api_keys",
+    "auth.oidc_clients",
+    "auth.oidc_refresh_tokens",
+    "auth.refresh_tokens",
+    "auth.service_principals",
+    "auth.sessions",
     "rbac.group_roles",
     "rbac.permissions",
     "rbac.role_permissions",
@@ -23,6 +29,8 @@ TABLES = (
     "rbac.user_roles",
     "tenant.group_members",
     "tenant.groups",
+    "tenant.ip_rules",
+    "tenant.ip_rules_config",
     "tenant.tenants",
 )
 

@@ -16,13 +16,13 @@ from tests import truth
 from tests.integration.following import eventually
 from tests.server.sidecars import Wire, ask_in_batch, request, seen_up_to, sidecar
 from tests.tables import Tables, named, read, write
-from tests.writes import KEYS, TENANTS, USERS, random_tables, random_write
+from tests.writes import MACHINES, SCOPES, TENANTS, USERS, random_tables, random_write
 
 STRANGER = named("user", "stranger")
 QUESTIONS = [
     (format_id(tenant), format_id(user), key)
     for tenant, user, key in product(
-        [*TENANTS, STRANGER], [*USERS, STRANGER], [*KEYS, "no:such"]
+        [*TENANTS, STRANGER], [*USERS, *MACHINES, STRANGER], [*SCOPES, "no:such"]
     )
 ]
 

@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import psycopg
@@ -22,9 +22,20 @@ from qeetid_authz.errors import (
     SchemaError,
     UnreachableError,
 )
-from qeetid_authz.model import Changes, Owned, Snapshot
+from qeetid_authz.model import (
+    ApiKey,
+    Changes,
+    IpRule,
+    Machine,
+    OidcClient,
+    Owned,
+    Snapshot,
+)
+from qeetid_authz.postgres.connecting import connect
 from qeetid_authz.postgres.embedded import Cluster
+from qeetid_authz.postgres.feed import Update, drive, poll
 from qeetid_authz.postgres.migrate import migrate, remove
+from qeetid_authz.replica import Replica
 from qeetid_authz.revision import Revision
 from tests.integration.following import (
     HandDriven,
@@ -32,7 +43,7 @@ from tests.integration.following import (
     described,
     eventually,
 )
-from tests.tables import Tables, named, write
+from tests.tables import Tables, named, read, write
 
 Connection = psycopg.Connection[Any]
 
@@ -215,6 +226,340 @@ def test_every_write_is_seen(
         assert before != described(authz)
 
 
+BOT, AGENT = named("service", "bot"), named("agent", "agent")
+ONE_KEY, CLIENT, RULE = (
+    named("key", "one"),
+    named("client", "one"),
+    named("rule", "one"),
+)
+LIVE, ENDED = named("session", "live"), named("session", "ended")
+
+
+def with_identities() -> Tables:
+    """The small tables, and one of each that may act, ask, or keep others out."""
+    tables = small_tables()
+    tables.services = {BOT: Machine(ACME, ("a:b", "c:d"), "active")}
+    tables.agents = {AGENT: Machine(ACME, ("a:b",), "active")}
+    tables.api_keys = {ONE_KEY: ApiKey(ACME, ANN, "qk_x", "x", ("a:b",), None, False)}
+    tables.revoked_sessions = {ENDED: float(int(time.time()) - 60)}
+    tables.clients = {CLIENT: OidcClient(ACME, "qci_x", "x", is_public=False)}
+    tables.ip_rules = {RULE: IpRule(ACME, "192.0.2.0/24", "allow", "office")}
+    tables.ip_enforced = {ACME}
+    return tables
+
+
+@pytest.fixture
+def peopled(connection: Connection) -> Connection:
+    """A connection to a database with these tables and a session that lives."""
+    write(with_identities(), connection)
+    connection.execute(
+        "INSERT INTO auth.sessions (id, user_id) VALUES (%s, %s)",
+        (uuid(LIVE), uuid(ANN)),
+    )
+    return connection
+
+
+class Naive:
+    """Follows the rows of those who may act, field by field, with no index.
+
+    What was revoked stays so.
+
+    Attributes:
+        facts: by field of `Snapshot` and `Changes`, what each id has.
+    """
+
+    FIELDS = (
+        "services",
+        "agents",
+        "api_keys",
+        "revoked_sessions",
+        "clients",
+        "ip_rules",
+        "ip_enforced",
+    )
+
+    def __init__(self, dsn: str, session_memory: float = 7200.0) -> None:
+        self.replica = Replica(0.02, session_memory)
+        self.connection = connect(dsn)
+        self.facts: dict[str, dict[bytes, Any]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def poll(self) -> Update:
+        """One poll, taken over."""
+        update = drive(self.connection, poll(self.replica))
+        if isinstance(update, Snapshot):
+            self.facts = self.of(update)
+        elif isinstance(update, Changes):
+            for name in self.FIELDS:
+                for id_, value in getattr(update, name).items():
+                    if value:
+                        self.facts[name][id_] = value
+                    elif name != "revoked_sessions":
+                        self.facts[name].pop(id_, None)
+        return update
+
+    @classmethod
+    def of(cls, facts: Snapshot | Tables) -> dict[str, dict[bytes, Any]]:
+        """The same fields of a snapshot or of the tables."""
+        found = {name: getattr(facts, name) for name in cls.FIELDS}
+        enforced = dict.fromkeys(found.pop("ip_enforced"), True)
+        return {**{k: dict(v) for k, v in found.items()}, "ip_enforced": enforced}
+
+
+IDENTITY_WRITES = {
+    "register a service": (
+        "INSERT INTO auth.service_principals (id, tenant_id, name, secret_hash, scopes)"
+        " VALUES (%(stranger)s, %(acme)s, 'x', 'x', '{a:b}')",
+    ),
+    "disable a service": ("UPDATE auth.service_principals SET disabled_at = now()",),
+    "disable a service and enable it with other scopes": (
+        "UPDATE auth.service_principals SET disabled_at = now()",
+        "UPDATE auth.service_principals SET disabled_at = NULL, scopes = '{x:y}'",
+    ),
+    "take a service's scopes": ("UPDATE auth.service_principals SET scopes = '{}'",),
+    "move a service to another tenant": (
+        "UPDATE auth.service_principals SET tenant_id = %(other)s",
+    ),
+    "give a service another id": (
+        "UPDATE auth.service_principals SET id = %(stranger)s",
+    ),
+    "delete a service": ("DELETE FROM auth.service_principals",),
+    "register an agent that is disabled": (
+        "INSERT INTO auth.agents (id, tenant_id, name, secret_hash, disabled_at, status)"
+        " VALUES (%(stranger)s, %(acme)s, 'x', 'x', now(), 'suspended')",
+    ),
+    "suspend an agent": ("UPDATE auth.agents SET status = 'suspended'",),
+    "decommission an agent": ("UPDATE auth.agents SET status = 'decommissioned'",),
+    "disable an agent": ("UPDATE auth.agents SET disabled_at = now()",),
+    "widen an agent's scopes": ("UPDATE auth.agents SET scopes = '{a:b,c:d}'",),
+    "move an agent to another tenant": (
+        "UPDATE auth.agents SET tenant_id = %(other)s",
+    ),
+    "give an agent another id": ("UPDATE auth.agents SET id = %(stranger)s",),
+    "delete an agent": ("DELETE FROM auth.agents",),
+    "make an API key": (
+        "INSERT INTO auth.api_keys (tenant_id, name, prefix, key_hash, expires_at)"
+        " VALUES (%(acme)s, 'x', 'qk_x', 'y', now())",
+    ),
+    "an API key that never expires": (
+        "UPDATE auth.api_keys SET expires_at = 'infinity'",
+    ),
+    "revoke an API key": ("UPDATE auth.api_keys SET revoked_at = now()",),
+    "purge the user of an API key": ('DELETE FROM "user".users WHERE id = %(ann)s',),
+    "delete an API key": ("DELETE FROM auth.api_keys",),
+    "revoke a session": (
+        "UPDATE auth.sessions SET revoked_at = now() WHERE id = %(live)s",
+    ),
+    "revoke all sessions but those that are revoked": (
+        "UPDATE auth.sessions SET revoked_at = now() WHERE revoked_at IS NULL",
+    ),
+    "a session that begins revoked": (
+        "INSERT INTO auth.sessions (user_id, revoked_at) VALUES (%(ann)s, now())",
+    ),
+    "give a revoked session another id": (
+        "UPDATE auth.sessions SET id = %(stranger)s WHERE id = %(ended)s",
+    ),
+    "register a public client": (
+        "INSERT INTO auth.oidc_clients (tenant_id, client_id, type, name)"
+        " VALUES (%(other)s, 'qci_y', 'public', 'y')",
+    ),
+    "rotate a client's secret": (
+        "UPDATE auth.oidc_clients SET client_secret_hash = 'y'",
+    ),
+    "take a client's secret": (
+        "UPDATE auth.oidc_clients SET client_secret_hash = NULL, type = 'public'",
+    ),
+    "make a client public": ("UPDATE auth.oidc_clients SET type = 'public'",),
+    "rename a client": ("UPDATE auth.oidc_clients SET client_id = 'qci_z'",),
+    "move a client to another tenant": (
+        "UPDATE auth.oidc_clients SET tenant_id = %(other)s",
+    ),
+    "give a client another id": ("UPDATE auth.oidc_clients SET id = %(stranger)s",),
+    "delete a client": ("DELETE FROM auth.oidc_clients",),
+    "make an IP rule": (
+        "INSERT INTO tenant.ip_rules (tenant_id, cidr, action)"
+        " VALUES (%(other)s, '2001:db8::/32', 'deny')",
+    ),
+    "turn an IP rule round": ("UPDATE tenant.ip_rules SET action = 'deny'",),
+    "widen an IP rule": ("UPDATE tenant.ip_rules SET cidr = '0.0.0.0/0'",),
+    "relabel an IP rule": ("UPDATE tenant.ip_rules SET label = 'Office'",),
+    "move an IP rule to another tenant": (
+        "UPDATE tenant.ip_rules SET tenant_id = %(other)s",
+    ),
+    "give an IP rule another id": ("UPDATE tenant.ip_rules SET id = %(stranger)s",),
+    "delete an IP rule": ("DELETE FROM tenant.ip_rules",),
+    "heed IP rules": ("INSERT INTO tenant.ip_rules_config VALUES (%(other)s, true)",),
+    "heed IP rules in another tenant": (
+        "UPDATE tenant.ip_rules_config SET tenant_id = %(other)s",
+    ),
+    "heed IP rules no more": ("UPDATE tenant.ip_rules_config SET enabled = false",),
+    "forget whether to heed IP rules": ("DELETE FROM tenant.ip_rules_config",),
+    "delete a tenant, which cascades": (
+        "DELETE FROM tenant.tenants WHERE id = %(acme)s",
+    ),
+}
+PARAMETERS |= {"live": uuid(LIVE), "ended": uuid(ENDED)}
+
+
+@pytest.mark.parametrize(
+    "statements", IDENTITY_WRITES.values(), ids=IDENTITY_WRITES.keys()
+)
+def test_every_identity_arrives(
+    peopled: Connection, database: str, statements: tuple[str, ...]
+) -> None:
+    """Who may act, which sessions ended, who may ask and from where: by key, as it is."""
+    kept = Naive.of(read(peopled))["revoked_sessions"]
+    with Naive(database) as naive:
+        naive.poll()
+        before = Naive.of(read(peopled))
+        assert before == naive.facts
+        with peopled.transaction():
+            for statement in statements:
+                peopled.execute(statement, PARAMETERS)
+        update = naive.poll()
+
+        expected = Naive.of(read(peopled))
+        expected["revoked_sessions"] |= kept
+        assert isinstance(update, Changes)
+        assert expected == naive.facts
+        assert before != expected
+
+
+def test_a_revocation_outlives_its_session(peopled: Connection, database: str) -> None:
+    """A revoked session that is deleted tells of nothing, so that it stays revoked."""
+    with Naive(database) as naive:
+        naive.poll()
+        peopled.execute("DELETE FROM auth.sessions")
+
+        assert isinstance(naive.poll(), Revision)
+        assert [ENDED] == list(naive.facts["revoked_sessions"])
+
+
+def test_a_session_restored_is_told_of(peopled: Connection, database: str) -> None:
+    """A session whose revocation is undone is one that isn't revoked."""
+    with Naive(database) as naive:
+        naive.poll()
+        peopled.execute("UPDATE auth.sessions SET revoked_at = NULL")
+        update = naive.poll()
+
+    assert isinstance(update, Changes)
+    assert {ENDED: None} == update.revoked_sessions
+
+
+def test_old_revocations_are_not_loaded(peopled: Connection, database: str) -> None:
+    """Only those that the memory reaches back to, the earliest first."""
+    older, newer, old = (named("session", n) for n in range(3))
+    for session, ago in ((newer, 100), (older, 5000), (old, 7300)):
+        peopled.execute(
+            "INSERT INTO auth.sessions (id, user_id, revoked_at)"
+            " VALUES (%s, %s, now() - make_interval(secs => %s))",
+            (uuid(session), uuid(ANN), ago),
+        )
+    with Naive(database) as naive, Naive(database, session_memory=1000.0) as forgetful:
+        long, short = naive.poll(), forgetful.poll()
+
+    assert isinstance(long, Snapshot)
+    assert isinstance(short, Snapshot)
+    assert [older, newer, ENDED] == list(long.revoked_sessions)
+    assert [newer, ENDED] == list(short.revoked_sessions)
+    assert (7200.0, 1000.0) == (long.session_memory, short.session_memory)
+
+
+@pytest.mark.parametrize("at", ["infinity", "-infinity", "9999-12-31"])
+def test_a_session_revoked_at_no_real_time(
+    peopled: Connection, database: str, at: str
+) -> None:
+    """It counts as revoked now, by a load and by a change, so none forgets another."""
+
+    def now() -> float:
+        query = "SELECT extract(epoch FROM clock_timestamp())::float8"
+        ((moment,),) = peopled.execute(query).fetchall()
+        return float(moment)
+
+    begun = now()
+    with Naive(database) as naive, Naive(database) as later:
+        naive.poll()
+        peopled.execute(
+            "UPDATE auth.sessions SET revoked_at = %s WHERE id = %s", (at, uuid(LIVE))
+        )
+        naive.poll()
+        later.poll()
+
+    for each in (naive, later):
+        assert begun <= each.facts["revoked_sessions"][LIVE] <= now()
+        assert [ENDED, LIVE] == list(each.facts["revoked_sessions"])
+
+
+SCOPED = ("auth.service_principals", "auth.agents", "auth.api_keys")
+
+
+@pytest.mark.parametrize("written", ["{NULL,a:b,NULL,c:d}", "{{a:b,NULL},{c:d,NULL}}"])
+def test_scopes_that_are_none_are_dropped(
+    peopled: Connection, database: str, written: str
+) -> None:
+    """An array may hold nulls, or arrays; neither stops the feed or grants anything."""
+    with Naive(database) as naive, Naive(database) as later:
+        naive.poll()
+        for table in SCOPED:
+            peopled.execute(f"UPDATE {table} SET scopes = %s", (written,))
+        naive.poll()
+        later.poll()
+
+    for facts in (naive.facts, later.facts):
+        assert facts["services"][BOT].scopes == ("a:b", "c:d")
+        assert facts["agents"][AGENT].scopes == ("a:b", "c:d")
+        assert facts["api_keys"][ONE_KEY].scopes == ("a:b", "c:d")
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ("auth.api_keys", "api_keys"),
+        ("auth.service_principals", "services"),
+        ("auth.agents", "agents"),
+        ("auth.sessions", "revoked_sessions"),
+        ("auth.oidc_clients", "clients"),
+        ("tenant.ip_rules", "ip_rules"),
+        ("tenant.ip_rules_config", "ip_enforced"),
+    ],
+)
+def test_truncation_is_noticed(
+    peopled: Connection, database: str, table: str, name: str
+) -> None:
+    """What no row trigger tells of makes the feed load everything anew."""
+    with Naive(database) as naive:
+        naive.poll()
+        assert naive.facts[name]
+        peopled.execute(f"TRUNCATE {table} CASCADE")
+        update = naive.poll()
+
+        assert isinstance(update, Snapshot)
+        assert not naive.facts[name]
+
+
+def test_a_poll_holds_every_source(peopled: Connection, database: str) -> None:
+    """Before its snapshot it locks all tables that it may read, against rewriting."""
+    held = (
+        "SELECT relation FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE application_name = 'qeetid-authz' AND mode = 'AccessShareLock'"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with Naive(database) as naive:
+        for statement in next(poll(naive.replica)):
+            naive.connection.execute(*statement)
+        unheld = peopled.execute(
+            f"SELECT relation FROM qeetid_authz.sources WHERE relid NOT IN ({held})"
+        ).fetchall()
+        naive.connection.rollback()
+
+    assert not unheld
+
+
 NOISE = {
     "a column that somebody added": "UPDATE rbac.role_permissions SET note = '{}'",
     "an API key was used": "UPDATE auth.api_keys SET last_used_at = now()",
@@ -225,26 +570,50 @@ NOISE = {
     "a group's time stamp": "UPDATE tenant.groups SET updated_at = now()",
     "who granted a role": "UPDATE rbac.user_roles SET granted_by = gen_random_uuid()",
     "when a member was added": "UPDATE tenant.group_members SET added_at = now()",
+    "a service's name": "UPDATE auth.service_principals SET name = name || 'y'",
+    "when a disabled service was disabled": (
+        "UPDATE auth.service_principals SET disabled_at = disabled_at + interval '1 day'"
+    ),
+    "a service's secret": "UPDATE auth.service_principals SET secret_hash = 'y'",
+    "an agent's secret and its tokens' life": (
+        "UPDATE auth.agents SET secret_hash = 'y', token_ttl_seconds = 60"
+    ),
+    "an agent's sponsor": "UPDATE auth.agents SET sponsor_user_id = %(ann)s",
+    "a session begins": "INSERT INTO auth.sessions (user_id) VALUES (%(ann)s)",
+    "a session was used": "UPDATE auth.sessions SET last_seen_at = now()",
+    "a session was revoked before": (
+        "UPDATE auth.sessions SET revoked_at = now() WHERE id = %(ended)s"
+    ),
+    "a session's row goes": "DELETE FROM auth.sessions",
+    "refresh tokens": (
+        "INSERT INTO auth.refresh_tokens (session_id, token_hash, expires_at)"
+        " VALUES (%(live)s, 'x', now())"
+    ),
+    "a client's name": "UPDATE auth.oidc_clients SET name = 'y', scopes = '{y}'",
+    "when an IP rule was made": "UPDATE tenant.ip_rules SET created_at = now()",
+    "when IP rules were heeded": (
+        "UPDATE tenant.ip_rules_config SET updated_at = now(), enabled = true"
+    ),
     "an update to the same value": "UPDATE rbac.group_roles SET role_id = role_id",
 }
 
 
 @pytest.mark.parametrize("statement", NOISE.values(), ids=NOISE.keys())
-def test_noise_leaves_no_log_row(filled: Connection, statement: str) -> None:
+def test_noise_leaves_no_log_row(peopled: Connection, statement: str) -> None:
     """Writes that decide nothing are not logged."""
-    filled.execute("ALTER TABLE rbac.role_permissions ADD note json")
-    filled.execute(
-        "INSERT INTO auth.api_keys (tenant_id, name, prefix, key_hash)"
-        " VALUES (%(acme)s, 'k', 'qk_x', 'h')",
+    peopled.execute("ALTER TABLE rbac.role_permissions ADD note json")
+    peopled.execute(
+        "INSERT INTO auth.service_principals (tenant_id, name, secret_hash, disabled_at)"
+        " VALUES (%(acme)s, 'off', 'x', now())",
         PARAMETERS,
     )
     logged = "SELECT count(*) FROM qeetid_authz.change_log"
-    before = filled.execute(logged).fetchone()
+    before = peopled.execute(logged).fetchone()
 
-    changed = filled.execute(statement).rowcount
+    changed = peopled.execute(statement, PARAMETERS).rowcount
 
     assert changed > 0
-    assert before == filled.execute(logged).fetchone()
+    assert before == peopled.execute(logged).fetchone()
 
 
 def test_polls_say_what_they_found(filled: Connection, database: str) -> None:
@@ -352,6 +721,7 @@ def test_a_trigger_that_was_off_for_a_moment_is_noticed(
         "ALTER TABLE rbac.roles DISABLE TRIGGER qeetid_authz_rows",
         "ALTER TABLE rbac.roles ENABLE TRIGGER qeetid_authz_updates",
         'DROP TRIGGER qeetid_authz_rows ON "user".users',
+        "ALTER TABLE auth.sessions DISABLE TRIGGER qeetid_authz_updates",
     ],
 )
 def test_a_disarmed_feed_fails_closed_and_heals(

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from qeetid_authz import AsyncAuthorizer, Authorizer
 from qeetid_authz.errors import (
     AuthzError,
     DatabaseError,
@@ -19,6 +20,7 @@ from qeetid_authz.errors import (
 from qeetid_authz.postgres import migrate as migrations
 from qeetid_authz.postgres.embedded import Cluster, Server
 from qeetid_authz.postgres.migrate import Status, migrate, remove, status
+from qeetid_authz.postgres.queries import script
 from tests.fixtures.postgres import new_database
 from tests.integration.servers import (
     BINARIES,
@@ -33,7 +35,7 @@ from tests.integration.servers import (
     without_roles,
 )
 
-READY = Status(version=1, latest=1, disarmed=(), differences=())
+READY = Status(version=2, latest=2, disarmed=(), differences=())
 
 
 @pytest.fixture(scope="module", params=BINARIES, ids=version_of)
@@ -114,7 +116,7 @@ def test_extra_tables_and_columns_are_fine(dsn: str) -> None:
     """What we don't read may be there, and stays."""
     run(
         dsn,
-        "CREATE TABLE auth.sessions (id uuid PRIMARY KEY)",
+        "CREATE TABLE auth.login_sessions (token_hash text PRIMARY KEY)",
         "ALTER TABLE rbac.roles ADD color text, ADD rank integer",
         "CREATE SCHEMA audit",
     )
@@ -131,6 +133,8 @@ def test_every_difference_is_named_at_once(dsn: str) -> None:
         "ALTER TABLE rbac.roles DROP tenant_id",
         "ALTER TABLE rbac.permissions ALTER key TYPE varchar(64)",
         "ALTER TABLE auth.api_keys DROP scopes, ADD scopes jsonb",
+        "ALTER TABLE auth.oidc_refresh_tokens DROP used_at",
+        "ALTER TABLE tenant.ip_rules ALTER cidr TYPE cidr USING cidr::cidr",
     )
     before = fingerprint(dsn)
 
@@ -140,8 +144,10 @@ def test_every_difference_is_named_at_once(dsn: str) -> None:
     assert caught.value.problems == (
         "table rbac.group_roles is missing",
         "column auth.api_keys.scopes is jsonb, not text[]",
+        "column auth.oidc_refresh_tokens.used_at is missing",
         "column rbac.permissions.key is character varying(64), not text",
         "column rbac.roles.tenant_id is missing",
+        "column tenant.ip_rules.cidr is cidr, not text",
     )
     assert status(dsn).differences == caught.value.problems
     assert before == fingerprint(dsn)
@@ -207,7 +213,7 @@ def test_migrating_again_repairs(
     """A trigger that was dropped or disabled is named, and put in place again."""
     migrate(dsn)
     run(dsn, *damage)
-    assert status(dsn) == Status(1, 1, disarmed, ())
+    assert status(dsn) == Status(2, 2, disarmed, ())
     assert not status(dsn).is_ready
 
     assert migrate(dsn) == READY
@@ -230,12 +236,12 @@ def test_status_of_each_state(server: Server, empty: str, dsn: str) -> None:
     bare = status(empty)
     assert (bare.version, bare.disarmed, bare.is_ready) == (None, (), False)
     assert len(bare.differences) == len(TABLES)
-    assert status(dsn) == Status(None, 1, (), ())
+    assert status(dsn) == Status(None, 2, (), ())
 
     migrate(dsn)
     run(dsn, "ALTER TABLE rbac.roles ALTER description TYPE varchar")
     drifted = status(dsn)
-    assert drifted.version == 1
+    assert drifted.version == 2
     assert drifted.differences == (
         "column rbac.roles.description is character varying, not text",
     )
@@ -243,9 +249,9 @@ def test_status_of_each_state(server: Server, empty: str, dsn: str) -> None:
     run(
         dsn,
         "ALTER TABLE rbac.roles ALTER description TYPE text",
-        "UPDATE qeetid_authz.meta SET version = 2",
+        "UPDATE qeetid_authz.meta SET version = 3",
     )
-    assert status(dsn) == Status(2, 1, (), ())
+    assert status(dsn) == Status(3, 2, (), ())
     assert not status(dsn).is_ready
 
 
@@ -254,7 +260,7 @@ def test_a_table_lost_after_migrating_is_told(dsn: str) -> None:
     migrate(dsn)
     run(dsn, "DROP TABLE rbac.user_roles")
 
-    assert status(dsn) == Status(1, 1, BOTH, ("table rbac.user_roles is missing",))
+    assert status(dsn) == Status(2, 2, BOTH, ("table rbac.user_roles is missing",))
     with pytest.raises(SchemaError, match=r"rbac\.user_roles"):
         migrate(dsn)
 
@@ -262,13 +268,118 @@ def test_a_table_lost_after_migrating_is_told(dsn: str) -> None:
 def test_a_later_version_is_refused(dsn: str) -> None:
     """A schema that a later release installed is left alone."""
     migrate(dsn)
-    run(dsn, "UPDATE qeetid_authz.meta SET version = 2")
+    run(dsn, "UPDATE qeetid_authz.meta SET version = 3")
     before = versions(dsn)
 
-    with pytest.raises(DatabaseError, match=r"version 2.*upgrade qeetid-authz"):
+    with pytest.raises(DatabaseError, match=r"version 3.*upgrade qeetid-authz"):
         migrate(dsn)
 
     assert before == versions(dsn)
+
+
+FIRST = (
+    "INSERT INTO tenant.tenants (slug, name) VALUES ('acme', 'Acme')",
+    "INSERT INTO qeetid_authz.change_log (entity, subject)"
+    " SELECT 'tenant', id FROM tenant.tenants",
+    "UPDATE qeetid_authz.meta SET floor = '3'",
+)
+"""What a database of the first version held."""
+
+KEPT = "SELECT seq, xid::text, at, entity, subject FROM qeetid_authz.change_log"
+
+
+def test_the_first_version_is_brought_up_to_date(dsn: str) -> None:
+    """Log and floor stay, and what the second version adds is logged from then on."""
+    run(dsn, script("migrations/0001"), *FIRST)
+    assert status(dsn).version == 1
+    assert not status(dsn).is_ready
+    kept = rows(dsn, KEPT)
+
+    assert migrate(dsn) == READY
+
+    assert len(kept) == 1
+    assert kept == rows(dsn, KEPT)
+    assert rows(dsn, "SELECT floor::text FROM qeetid_authz.meta") == [("3",)]
+    run(
+        dsn,
+        "INSERT INTO auth.service_principals (tenant_id, name, secret_hash)"
+        " SELECT id, 'bot', 'x' FROM tenant.tenants",
+        "INSERT INTO tenant.ip_rules_config (tenant_id) SELECT id FROM tenant.tenants",
+    )
+    added = [entity for _, _, _, entity, _ in rows(dsn, KEPT)[1:]]
+    assert added == ["service", "ip_config"]
+
+
+def test_an_upgrade_ends_where_an_installation_does(server: Server, dsn: str) -> None:
+    """Each thing of our schema has the same owner and rights, by either way."""
+    rights = (
+        "SELECT relname, relowner::regrole::text, relacl::text FROM pg_class"
+        " WHERE relnamespace = 'qeetid_authz'::regnamespace",
+        "SELECT proname, proowner::regrole::text, proacl::text, prosrc FROM pg_proc"
+        " WHERE pronamespace = 'qeetid_authz'::regnamespace",
+        "SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) FROM pg_trigger"
+        " WHERE tgname ~ '^qeetid_authz'",
+        "SELECT pg_get_viewdef('qeetid_authz.sources')",
+    )
+    run(dsn, script("migrations/0001"))
+    migrate(dsn)
+    with qeet_id_database(server) as other:
+        migrate(other)
+        for query in rights:
+            upgraded = sorted(rows(dsn, query))
+
+            assert upgraded
+            assert upgraded == sorted(rows(other, query))
+    for query in rights[:2]:
+        assert {owner for _, owner, *_ in rows(dsn, query)} == {"qeetid_authz_owner"}
+
+
+def test_removing_an_upgraded_schema_leaves_no_trace(dsn: str) -> None:
+    """What either step put in is taken out."""
+    before = fingerprint(dsn)
+    run(dsn, script("migrations/0001"))
+    migrate(dsn)
+
+    remove(dsn)
+
+    assert before == fingerprint(dsn)
+
+
+def test_the_first_version_is_removed(dsn: str) -> None:
+    """A schema that was never brought up to date is taken out as well."""
+    before = fingerprint(dsn)
+    run(dsn, script("migrations/0001"))
+
+    remove(dsn)
+
+    assert before == fingerprint(dsn)
+
+
+@pytest.mark.parametrize("user", ["reader of the first version", "superuser"])
+async def test_the_first_version_is_not_followed(dsn: str, user: str) -> None:
+    """Both forms say which version there is, whatever its readers may read."""
+    run(
+        dsn,
+        script("migrations/0001"),
+        'GRANT USAGE ON SCHEMA rbac, tenant, "user", auth, qeetid_authz'
+        " TO qeetid_authz_reader",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA rbac, qeetid_authz TO qeetid_authz_reader",
+        "GRANT SELECT ON tenant.groups, tenant.group_members, tenant.tenants,"
+        ' "user".users, auth.api_keys TO qeetid_authz_reader',
+        "GRANT EXECUTE ON FUNCTION qeetid_authz.incarnation, qeetid_authz.coverage"
+        " TO qeetid_authz_reader",
+        "CREATE ROLE lodger LOGIN PASSWORD 'x' IN ROLE qeetid_authz_reader",
+    )
+    lodger = make_conninfo(dsn, user="lodger", password="x")
+    address = dsn if user == "superuser" else lodger
+    says = "version 1, this program reads 2"
+    try:
+        with pytest.raises(NotMigratedError, match=says):
+            Authorizer.open(address)
+        with pytest.raises(NotMigratedError, match=says):
+            await AsyncAuthorizer.open(address)
+    finally:
+        run(dsn, "DROP ROLE lodger")
 
 
 def test_a_foreign_schema_of_our_name_is_left_alone(dsn: str) -> None:
@@ -346,6 +457,9 @@ def test_a_long_reader_is_no_hindrance(
         assert migrate(dsn) == READY
 
 
+LAST = "tenant.ip_rules_config"
+
+
 def test_a_failure_midway_leaves_nothing(dsn: str, server: Server) -> None:
     """When the last table turns out to be another's, all that was made is undone."""
     run(
@@ -356,13 +470,13 @@ def test_a_failure_midway_leaves_nothing(dsn: str, server: Server) -> None:
         "ALTER SCHEMA rbac OWNER TO halfway",
         "ALTER SCHEMA tenant OWNER TO halfway",
         'ALTER SCHEMA "user" OWNER TO halfway',
-        *(f"ALTER TABLE {t} OWNER TO halfway" for t in TABLES if t != "auth.api_keys"),
+        *(f"ALTER TABLE {t} OWNER TO halfway" for t in TABLES if t != LAST),
     )
     database = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
     run(dsn, f"GRANT CREATE ON DATABASE {database} TO halfway")
     before = fingerprint(dsn)
     try:
-        with pytest.raises(DatabaseError, match="api_keys") as caught:
+        with pytest.raises(DatabaseError, match="ip_rules_config") as caught:
             migrate(make_conninfo(dsn, user="halfway", password="x"))
 
         assert "a right is missing" in str(caught.value)
@@ -396,7 +510,8 @@ def test_bootstrap_is_part_of_the_whole(empty: str) -> None:
             "DROP SCHEMA rbac CASCADE",
             "DROP SCHEMA tenant CASCADE",
             'DROP SCHEMA "user" CASCADE',
-            "DROP TABLE auth.api_keys",
+            "DROP SCHEMA auth CASCADE",
+            "CREATE SCHEMA auth",
         ],
     ],
     ids=["a table is missing", "two schemas are missing", "an empty schema is there"],
@@ -425,7 +540,7 @@ def test_removing_leaves_no_trace(dsn: str, hardened: bool) -> None:
     remove(dsn)
 
     assert before == fingerprint(dsn)
-    assert status(dsn) == Status(None, 1, (), ())
+    assert status(dsn) == Status(None, 2, (), ())
     assert migrate(dsn) == READY
 
 

@@ -24,7 +24,7 @@ from tests.integration.servers import (
     without_roles,
 )
 
-READY = Status(version=1, latest=1, disarmed=(), differences=())
+READY = Status(version=2, latest=2, disarmed=(), differences=())
 PASSWORD = "x"
 
 
@@ -93,6 +93,19 @@ def test_an_owner_without_superuser_migrates(server: Server) -> None:
         assert before == fingerprint(dsn)
 
 
+def test_an_owner_without_superuser_upgrades(server: Server) -> None:
+    """Who owns the first version's schema brings it up to date, and takes it out."""
+    with landlords_database(server, CREATE_ROLES, GIVE_MONITOR) as (dsn, owner):
+        run(owner, script("bootstrap"))
+        before = fingerprint(dsn)
+        run(owner, script("migrations/0001"))
+
+        assert migrate(owner) == READY
+
+        remove(owner)
+        assert before == fingerprint(dsn)
+
+
 MAKE_ROLES = (
     *(f"CREATE ROLE {role}" for role in ROLES),
     "GRANT pg_monitor TO qeetid_authz_owner",
@@ -108,7 +121,7 @@ def test_an_owner_migrates_with_roles_made_for_him(server: Server) -> None:
 
         remove(owner)
 
-        assert status(owner) == Status(None, 1, (), ())
+        assert status(owner) == Status(None, 2, (), ())
         assert rows(
             dsn, "SELECT count(*) FROM pg_roles WHERE rolname ~ '^qeetid_authz'"
         ) == [(2,)]

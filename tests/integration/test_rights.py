@@ -27,7 +27,7 @@ from tests.integration.servers import (
 from tests.tables import write
 from tests.writes import random_tables
 
-READY = Status(version=1, latest=1, disarmed=(), differences=())
+READY = Status(version=2, latest=2, disarmed=(), differences=())
 PASSWORD = "x"
 
 
@@ -56,7 +56,7 @@ def town(server: Server) -> Iterator[Town]:
         run(
             dsn,
             *(f"CREATE ROLE {r} LOGIN PASSWORD 'x'" for r in ("sidecar", "app", "nn")),
-            "CREATE TABLE auth.sessions (id uuid)",
+            "CREATE TABLE auth.login_sessions (token_hash text)",
             "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO app, sidecar",
             "ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO app, sidecar",
             "ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO app, sidecar",
@@ -115,6 +115,7 @@ FUNCTIONS = (
     "log_user_role",
     "log_group_member",
     "log_group_role",
+    "log_ip_config",
 )
 FORBIDDEN_TO_ALL = {
     "forge a change": "INSERT INTO qeetid_authz.change_log (entity, subject)"
@@ -122,7 +123,7 @@ FORBIDDEN_TO_ALL = {
     "change a change": "UPDATE qeetid_authz.change_log SET entity = 'x'",
     "delete changes": "DELETE FROM qeetid_authz.change_log",
     "truncate the log": "TRUNCATE qeetid_authz.change_log",
-    "change the version": "UPDATE qeetid_authz.meta SET version = 2",
+    "change the version": "UPDATE qeetid_authz.meta SET version = 9",
     "raise the floor": "UPDATE qeetid_authz.meta SET floor = '9'",
     "delete the version": "DELETE FROM qeetid_authz.meta",
     "prune": "SELECT qeetid_authz.prune('0')",
@@ -134,7 +135,7 @@ FORBIDDEN_TO_ALL = {
     "drop a trigger": "DROP TRIGGER qeetid_authz_rows ON rbac.roles",
     "bypass triggers": "SET session_replication_role = replica",
     "become the owner": "SET ROLE qeetid_authz_owner",
-    "read what it needs not": "SELECT * FROM auth.sessions",
+    "read what it needs not": "SELECT * FROM auth.login_sessions",
     "truncate a table": "TRUNCATE rbac.user_roles",
     **{
         f"call {function}": f"SELECT qeetid_authz.{function}()"
@@ -157,6 +158,14 @@ def test_nobody_tampers(town: Town, role: str, statement: str) -> None:
 def test_nobody_attaches_a_log_function(town: Town, role: str, function: str) -> None:
     """A trigger on one's own table would forge changes; it can't be made."""
     refused(town.of(role), TRIGGER.format(role, function))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_reader_reads_every_table(town: Town, table: str) -> None:
+    """What is followed and what is looked up on demand."""
+    expected = rows(town.dsn, f"SELECT count(*) FROM {table}")
+
+    assert expected == rows(town.of("sidecar"), f"SELECT count(*) FROM {table}")
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -217,6 +226,15 @@ def test_an_applications_writes_are_logged(town: Town) -> None:
         f"INSERT INTO rbac.group_roles VALUES ('{tenant}', '{group}', '{role}')",
         "INSERT INTO auth.api_keys (tenant_id, name, prefix, key_hash)"
         f" VALUES ('{tenant}', 'k', 'qk_x', 'h')",
+        "INSERT INTO auth.service_principals (tenant_id, name, secret_hash)"
+        f" VALUES ('{tenant}', 's', 'h')",
+        "INSERT INTO auth.agents (tenant_id, name, secret_hash)"
+        f" VALUES ('{tenant}', 'a', 'h')",
+        f"INSERT INTO auth.sessions (user_id, revoked_at) VALUES ('{user}', now())",
+        "INSERT INTO auth.oidc_clients (tenant_id, client_id, type, name)"
+        f" VALUES ('{tenant}', 'qci_x', 'public', 'c')",
+        f"INSERT INTO tenant.ip_rules (tenant_id, cidr) VALUES ('{tenant}', '::/0')",
+        f"INSERT INTO tenant.ip_rules_config (tenant_id) VALUES ('{tenant}')",
         f"DELETE FROM tenant.tenants WHERE id = '{tenant}'",
     )
 
@@ -232,10 +250,16 @@ def test_an_applications_writes_are_logged(town: Town) -> None:
         "group_member",
         "group_role",
         "api_key",
+        "service",
+        "agent",
+        "session",
+        "client",
+        "ip_rule",
+        "ip_config",
     ]
     assert entities[: len(made)] == made
     gone = set(entities[len(made) :])
-    assert gone == set(made) - {"user", "permission"}
+    assert gone == set(made) - {"user", "permission", "session"}
 
 
 HOSTILE = (

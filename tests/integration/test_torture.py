@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
-from qeetid_authz.engine import Engine
+from qeetid_authz.engine.engine import Engine
 from qeetid_authz.model import Owned
 from tests.integration.following import PollAndCompare
 from tests.tables import Tables, named, write
@@ -20,6 +20,10 @@ USERS = [named("user", n) for n in range(40)]
 ROLES = [named("role", n) for n in range(12)]
 GROUPS = [named("group", n) for n in range(10)]
 PERMISSIONS = [named("permission", n) for n in range(12)]
+MACHINES = [named("machine", n) for n in range(8)]
+SESSIONS = [named("session", n) for n in range(200)]
+KEEPER = named("user", "keeper")
+"""Whose sessions they are, and who is never purged."""
 APART = named("tenant", "apart")
 """Of the long transaction alone, which nobody has to wait for."""
 
@@ -34,7 +38,7 @@ _UPSERT_GROUP_ROLE: LiteralString = (
 
 
 def statement(random: Random) -> tuple[LiteralString, tuple[Any, ...]]:
-    """A write to any of the tables, with keys that others write as well."""
+    """A write to the tables of decisions, with keys that others write as well."""
     tenant, user, role, group, permission = map(
         random.choice, (TENANTS, USERS, ROLES, GROUPS, PERMISSIONS)
     )
@@ -102,6 +106,91 @@ def statement(random: Random) -> tuple[LiteralString, tuple[Any, ...]]:
     )
 
 
+def identity_statement(random: Random) -> tuple[LiteralString, tuple[Any, ...]]:
+    """A write to the tables of who may act, of sessions and of IP rules."""
+    tenant, user, machine, session = map(
+        random.choice, (TENANTS, USERS, MACHINES, SESSIONS)
+    )
+    return random.choice(
+        (
+            (
+                "INSERT INTO auth.service_principals (id, tenant_id, name, secret_hash)"
+                " VALUES (%s, %s, gen_random_uuid()::text, 'x') ON CONFLICT DO NOTHING",
+                (machine, tenant),
+            ),
+            (
+                "UPDATE auth.service_principals SET scopes = ARRAY[name], disabled_at ="
+                " CASE WHEN disabled_at IS NULL THEN now() END WHERE id = %s",
+                (machine,),
+            ),
+            ("DELETE FROM auth.service_principals WHERE id = %s", (machine,)),
+            (
+                "INSERT INTO auth.agents (id, tenant_id, name, secret_hash)"
+                " VALUES (%s, %s, 'a', 'x') ON CONFLICT DO NOTHING",
+                (machine, tenant),
+            ),
+            (
+                "UPDATE auth.agents SET status = CASE status WHEN 'active' THEN"
+                " 'suspended' ELSE 'active' END WHERE id = %s",
+                (machine,),
+            ),
+            ("DELETE FROM auth.agents WHERE id = %s", (machine,)),
+            (
+                "INSERT INTO auth.api_keys (id, tenant_id, user_id, name, prefix, key_hash)"
+                ' SELECT %s, %s, (SELECT id FROM "user".users WHERE id = %s), %s, %s, %s'
+                " ON CONFLICT DO NOTHING",
+                (machine, tenant, user, machine, machine, machine),
+            ),
+            (
+                "UPDATE auth.api_keys SET last_used_at = now(), revoked_at ="
+                " CASE WHEN revoked_at IS NULL THEN now() END WHERE id = %s",
+                (machine,),
+            ),
+            ("DELETE FROM auth.api_keys WHERE id = %s", (machine,)),
+            (
+                "INSERT INTO auth.sessions (id, user_id) VALUES (%s, %s)"
+                " ON CONFLICT (id) DO UPDATE SET last_seen_at = now()",
+                (session, KEEPER),
+            ),
+            (
+                "UPDATE auth.sessions SET revoked_at = coalesce(revoked_at, now())"
+                " WHERE id = %s",
+                (session,),
+            ),
+            (
+                "INSERT INTO auth.oidc_clients (id, tenant_id, client_id, type, name)"
+                " VALUES (%s, %s, %s, 'public', 'c') ON CONFLICT DO NOTHING",
+                (machine, tenant, machine),
+            ),
+            (
+                "UPDATE auth.oidc_clients SET client_secret_hash = gen_random_uuid()::text"
+                " WHERE id = %s",
+                (machine,),
+            ),
+            ("DELETE FROM auth.oidc_clients WHERE id = %s", (machine,)),
+            (
+                "INSERT INTO tenant.ip_rules (id, tenant_id, cidr) VALUES (%s, %s, '::/0')"
+                " ON CONFLICT (id) DO UPDATE SET action = CASE ip_rules.action"
+                " WHEN 'allow' THEN 'deny' ELSE 'allow' END",
+                (machine, tenant),
+            ),
+            ("DELETE FROM tenant.ip_rules WHERE id = %s", (machine,)),
+            (
+                "INSERT INTO tenant.ip_rules_config VALUES (%s, true)"
+                " ON CONFLICT (tenant_id) DO UPDATE"
+                " SET enabled = NOT ip_rules_config.enabled",
+                (tenant,),
+            ),
+            ("DELETE FROM tenant.ip_rules_config WHERE tenant_id = %s", (tenant,)),
+        )
+    )
+
+
+def any_statement(random: Random) -> tuple[LiteralString, tuple[Any, ...]]:
+    """A write to any of the tables."""
+    return random.choice((statement, identity_statement))(random)
+
+
 class Writer(threading.Thread):
     """Writes in transactions of odd shapes until told to stop."""
 
@@ -127,9 +216,9 @@ class Writer(threading.Thread):
             for _ in range(random.randrange(1, 5)):
                 if random.random() < 0.35:
                     with connection.transaction(force_rollback=random.random() < 0.5):
-                        connection.execute(*uuids(statement(random)))
+                        connection.execute(*uuids(any_statement(random)))
                 else:
-                    connection.execute(*uuids(statement(random)))
+                    connection.execute(*uuids(any_statement(random)))
                 if random.random() < 0.2:
                     time.sleep(random.random() * 0.01)
         except (
@@ -159,7 +248,7 @@ def initial() -> Tables:
     tables = Tables(
         permissions={p: p.hex() for p in PERMISSIONS},
         tenants=dict.fromkeys(TENANTS, "active"),
-        users=dict.fromkeys(USERS, "active"),
+        users=dict.fromkeys([*USERS, KEEPER], "active"),
     )
     for role in ROLES:
         tables.roles[role] = _owned(random, role)

@@ -6,11 +6,12 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qeetid_authz.applying import apply_changes
-from qeetid_authz.compiler import compile_snapshot
-from qeetid_authz.engine import Engine
+from qeetid_authz.engine.engine import Engine
 from qeetid_authz.ids import format_id
-from qeetid_authz.model import Kind, Principal, Semantics
+from qeetid_authz.index.applying import apply_changes
+from qeetid_authz.index.compiler import compile_snapshot
+from qeetid_authz.model import Semantics
+from qeetid_authz.principal import Kind, Principal
 from tests import oracle
 from tests.described import describe
 from tests.tables import Tables, named

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qeetid_authz.replica import Cursor, Probe, Replica
+from qeetid_authz.replica import SCHEMA_VERSION, Cursor, Probe, Replica
 from qeetid_authz.revision import Revision
 
 randoms = st.randoms(use_true_random=False)
@@ -72,7 +72,9 @@ def test_only_a_continuous_history_is_followed(
     """A replica follows only within a life, forwards, above the floor, same tables."""
     replica = Replica(0.02)
     replica.advanced(Cursor(Revision("same", 10, 20, (10,)), "f"), None)
-    probe = Probe(Revision(life, min(xmax, 10), xmax), 1, floor, (), fingerprint)
+    probe = Probe(
+        Revision(life, min(xmax, 10), xmax), SCHEMA_VERSION, floor, (), fingerprint
+    )
 
     _, cause = replica.judge(probe)
 

@@ -7,6 +7,7 @@ import pytest
 
 from qeetid_authz.postgres.embedded import Server
 from tests.fixtures.postgres import new_database
+from tests.server.bearers import Office, office, settle
 from tests.server.sidecars import sidecar
 from tests.server.town import build
 
@@ -38,4 +39,34 @@ def mirror(town_database: str) -> Iterator[str]:
 def town(database: str, connection: psycopg.Connection) -> str:
     """The DSN of a town of the test's own; `connection` leads there."""
     build(connection)
+    return database
+
+
+@pytest.fixture(scope="session")
+def settled_database(cluster: Server, template: str) -> Iterator[str]:
+    """The DSN of a town with callers of every kind, which nobody changes."""
+    with new_database(cluster, template) as name:
+        with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
+            settle(connection)
+        yield cluster.dsn(name)
+
+
+@pytest.fixture(scope="session")
+def strict_office(settled_database: str) -> Iterator[Office]:
+    """A sidecar that takes tokens, with strict semantics."""
+    with office(settled_database) as strict:
+        yield strict
+
+
+@pytest.fixture(scope="session")
+def mirror_office(settled_database: str) -> Iterator[Office]:
+    """A sidecar that takes tokens, with mirror semantics."""
+    with office(settled_database, semantics="mirror") as mirror:
+        yield mirror
+
+
+@pytest.fixture
+def settled(database: str, connection: psycopg.Connection) -> str:
+    """The DSN of such a town of the test's own; `connection` leads there."""
+    settle(connection)
     return database

@@ -8,20 +8,29 @@ import bcrypt
 import psycopg
 import pytest
 
-from tests.server.sidecars import Reply, eventually, exchange, request, sidecar
+from tests.server.sidecars import (
+    Reply,
+    eventually,
+    exchange,
+    request,
+    seen_up_to,
+    sidecar,
+)
 from tests.server.test_check import (
+    BAD_REQUEST,
     KEY_INVALID,
     UNAUTHORIZED,
     error,
-    target,
 )
 from tests.server.town import (
     ACME,
     ACME_KEY,
+    ANN,
     OTHER,
     OTHER_KEY,
     add_key,
     argon2id,
+    target,
 )
 
 KEY_EXPIRED = ("apikey.expired", "This API key has expired.")
@@ -77,10 +86,14 @@ def test_credentials(
         assert reply.body == error(*expected, detail, "r")
 
 
-def test_the_first_of_two_headers_counts(strict: str) -> None:
-    """Of two `Authorization` headers only the first is looked at."""
-    assert call(strict, f"ApiKey {ACME_KEY}", "Basic x").status == 200
-    assert call(strict, "Basic x", f"ApiKey {ACME_KEY}").status == 401
+def test_one_header_a_request(strict: str) -> None:
+    """Two `Authorization` headers are refused, where callers are asked at all."""
+    for pair in ((f"ApiKey {ACME_KEY}", "Basic x"), ("Basic x", f"ApiKey {ACME_KEY}")):
+        reply = call(strict, *pair)
+        assert (reply.status, reply.body) == (
+            400,
+            error(*BAD_REQUEST, "more than one Authorization header", "r"),
+        )
 
 
 def test_key_of_another_tenant(strict: str) -> None:
@@ -93,6 +106,7 @@ def test_nobody_is_asked_when_off(town_database: str) -> None:
     with sidecar(town_database, caller_auth="off") as base_url:
         assert call(base_url).body == ALLOWED
         assert call(base_url, "ApiKey wrong").body == ALLOWED
+        assert call(base_url, "ApiKey wrong", "Basic x").body == ALLOWED
         assert request(base_url, target(tenant_id=OTHER)).status == 200
 
 
@@ -165,6 +179,38 @@ def test_a_changed_key_is_forgotten(town: str, connection: psycopg.Connection) -
             assert call(base_url, f"ApiKey qk_{n}.s").status == 200
             connection.execute(statement.encode(), (ids[n],))
             eventually(partial(_answers, base_url, f"ApiKey qk_{n}.s", status))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE tenant.tenants SET status = 'suspended' WHERE id = %(tenant)s",
+        "UPDATE \"user\".users SET status = 'suspended' WHERE id = %(user)s",
+    ],
+)
+@pytest.mark.parametrize("semantics", ["strict", "mirror"])
+def test_a_key_of_the_inactive(
+    town: str,
+    connection: psycopg.Connection,
+    semantics: str,
+    statement: str,
+) -> None:
+    """Under strict a key ends with its tenant and its user; mirror looks at neither."""
+    id_ = add_key(connection, ACME, "qk_anns.s")
+    connection.execute(
+        "UPDATE auth.api_keys SET user_id = %s WHERE id = %s", (ANN, id_)
+    )
+    with sidecar(town, semantics=semantics) as base_url:
+        assert call(base_url, "ApiKey qk_anns.s").body == ALLOWED
+        before = seen_up_to(base_url)
+        connection.execute(statement.encode(), {"tenant": ACME, "user": ANN})
+        eventually(lambda: seen_up_to(base_url) > before)
+        reply = call(base_url, "ApiKey qk_anns.s")
+
+    if semantics == "strict":
+        assert (reply.status, reply.body) == (401, error(*KEY_INVALID, None, "r"))
+    else:
+        assert reply.body == ALLOWED
 
 
 def test_a_new_key_is_learnt(town: str, connection: psycopg.Connection) -> None:

@@ -7,7 +7,15 @@ from urllib.parse import quote
 
 import pytest
 
+from qeetid_authz.document import read_document
+from qeetid_authz.document.resolution import resolve
+from qeetid_authz.engine.engine import Engine
+from qeetid_authz.ids import format_id
+from qeetid_authz.principal import Principal
 from qeetid_authz_server.responses import SECURITY_HEADERS
+from qeetid_authz_server.wire import explanation_body
+from tests.integration.world import AGENT, OTHERS_AGENT, SERVICE, SERVICE_KEY
+from tests.server.bearers import Office
 from tests.server.sidecars import Reply, exchange, request, sidecar
 from tests.server.town import (
     ABROAD,
@@ -27,16 +35,10 @@ from tests.server.town import (
     STAFF,
     SUE,
     UNHELD_KEY,
+    target,
 )
 
 HOSTED_SENTENCE = "no role grants this permission for this user in this tenant"
-VALID = {"user_id": ANN, "tenant_id": ACME, "permission": KEY}
-
-
-def target(**parameters: str | None) -> str:
-    """A check about Ann with some parameters replaced, or left out where None."""
-    given = {k: v for k, v in (VALID | parameters).items() if v is not None}
-    return "/v1/check?" + "&".join(f"{k}={quote(v)}" for k, v in given.items())
 
 
 def ask(base_url: str, key: str = ACME_KEY, **parameters: str | None) -> Reply:
@@ -370,3 +372,58 @@ def test_a_body_and_a_fragment_are_harmless(strict: str) -> None:
     assert with_body.body == b'{"allowed":true}\n'
     with_fragment = request(strict, target() + "#x", key=ACME_KEY)
     assert with_fragment.body == b'{"allowed":false}\n'
+
+
+def test_machines_are_asked_about_like_users(
+    strict_office: Office, mirror_office: Office
+) -> None:
+    """Strict finds out what an id is; a scope's path has no role. Mirror knows users."""
+    asked = target(user_id=AGENT, explain="true")
+    key = f"ApiKey {ACME_KEY}"
+
+    revision, age, body = parts(strict_office.ask(key, at=asked))
+
+    assert body == (
+        f'{{"allowed":true,"paths":[{{"permission":"{KEY}",'
+        f'"granted_by":"scope:{KEY}","via":"direct"}}],'
+        f'"code":"granted","revision":"{revision}","age_s":{age}}}\n'
+    )
+    assert (
+        mirror_office.ask(key, at=target(user_id=AGENT)).body == b'{"allowed":false}\n'
+    )
+    service = target(user_id=SERVICE, permission=SERVICE_KEY)
+    assert strict_office.ask(key, at=service).body == b'{"allowed":true}\n'
+    strangers = strict_office.ask(key, at=target(user_id=OTHERS_AGENT, explain="true"))
+    assert json.loads(strangers.body)["code"] == "agent_inactive"
+
+
+def test_explanation_of_one_who_acts_for_another() -> None:
+    """Both sides' paths are written, or what the actor would need."""
+    people = [{"email": "a@x.test"}, {"email": "b@x.test"}]
+    tenant = {
+        "slug": "t",
+        "roles": [{"name": "R", "permissions": ["p"]}],
+        "assignments": [{"user": "a@x.test", "roles": ["R"]}],
+    }
+    for members, code, ours in (
+        (["b@x.test"], "granted", ["code", "actor_paths"]),
+        ([], "actor_lacks", ["reason", "code", "missing"]),
+    ):
+        groups = [{"name": "G", "roles": ["R"], "members": members}]
+        document = read_document(
+            {"users": people, "tenants": [{**tenant, "groups": groups}]}
+        )
+        rows = resolve(document)
+        a, b = (format_id(each.id) for each in rows.users)
+        home = format_id(rows.tenants[0].id)
+        engine = Engine.from_facts(document)
+        acting = Principal.user(a, home, actor=Principal.user(b, home))
+
+        body = explanation_body(engine.explain(acting, "p"), engine.semantics)
+
+        assert body["code"] == code
+        assert list(body) == ["allowed", "paths", *ours, "revision", "age_s"]
+        for path in body.get("actor_paths", []):
+            assert (path["granted_by"], path["via"]) == ("role:R", "group:G")
+        for missing in body.get("missing", []):
+            assert [each["group"] for each in missing["groups"]] == ["G"]

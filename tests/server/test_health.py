@@ -1,5 +1,6 @@
 """`/livez` and `/readyz`, and answers while the source can't be trusted."""
 
+import asyncio
 import json
 from functools import partial
 from typing import Any
@@ -8,9 +9,11 @@ import psycopg
 import pytest
 
 from qeetid_authz.authorizer import AsyncAuthorizer
+from qeetid_authz.credentials.keyring import Keyring
 from qeetid_authz.postgres.embedded import Server
 from qeetid_authz.postgres.migrate import migrate
 from qeetid_authz_server.health import Health
+from tests.issuer import SigningKey
 from tests.server.sidecars import eventually, request, sidecar
 from tests.server.test_batch import batch, send
 from tests.server.test_check import ask
@@ -47,6 +50,25 @@ def test_not_loaded_yet() -> None:
         "revision": None,
         "age_s": None,
     }
+
+
+async def test_keys_that_grow_too_old(town: str) -> None:
+    """With keys too old to be trusted it isn't ready, until they are read again."""
+    now = 0.0
+    pem = SigningKey().pem.decode()
+    async with AsyncAuthorizer(town, jwks=pem) as authorizer:
+        authorizer.keyring = keyring = Keyring(pem, clock=lambda: now)
+        assert Health().report(authorizer)["cause"] == "keys"
+        assert Health().report(authorizer)["keys_age_s"] is None
+
+        await asyncio.wrap_future(keyring.start())
+        assert Health().report(authorizer)["status"] == "ready"
+        now = keyring.max_age + 0.5
+        report = Health().report(authorizer)
+        keyring.close()
+
+    assert (report["status"], report["cause"]) == ("unready", "keys")
+    assert report["keys_age_s"] == now
 
 
 def test_disarmed_and_armed_again(town: str, connection: psycopg.Connection) -> None:

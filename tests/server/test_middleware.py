@@ -6,9 +6,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from qeetid_authz.errors import NotOpenError
+from qeetid_authz.errors import KeysUnavailableError, NotOpenError
 from qeetid_authz_server.health import Health
 from qeetid_authz_server.middleware import make_guard
+from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.responses import SECURITY_HEADERS
 
 
@@ -31,6 +32,15 @@ from qeetid_authz_server.responses import SECURITY_HEADERS
                 '{"error":{"code":"unavailable","message":"Not ready to answer. Please try'
                 ' again.","translation_key":"unavailable","retryable":true,'
                 '"request_id":"r"}}\n'
+            ),
+        ),
+        (
+            KeysUnavailableError("the endpoint `s3cret` is down"),
+            503,
+            (
+                '{"error":{"code":"unavailable","message":"Not ready to answer. Please try'
+                ' again.","detail":"the issuer\'s keys aren\'t known",'
+                '"translation_key":"unavailable","retryable":true,"request_id":"r"}}\n'
             ),
         ),
     ],
@@ -58,3 +68,25 @@ async def test_a_handler_that_fails(
     assert health.in_flight == 0
     failures = [r for r in caplog.records if r.getMessage() == "request_failed"]
     assert [r.__dict__["request_id"] for r in failures] == ["r"] * (status == 500)
+
+
+async def test_a_refused_credential_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log names the cause that the caller isn't told."""
+
+    async def refuse(_request: web.Request) -> web.Response:
+        raise Problem(Code.UNAUTHORIZED, challenge="Bearer x=y", cause="token_expired")
+
+    app = web.Application(middlewares=[make_guard(Health())])
+    app.router.add_get("/", refuse)
+    with caplog.at_level(logging.INFO):
+        async with TestClient(TestServer(app)) as client:
+            reply = await client.get("/", headers={"X-Request-Id": "r"})
+
+            assert "expired" not in await reply.text()
+            assert reply.headers["WWW-Authenticate"] == "Bearer x=y"
+
+    (refused,) = [r for r in caplog.records if r.getMessage() == "credential_refused"]
+    assert refused.__dict__["cause"] == "token_expired"
+    assert refused.__dict__["request_id"] == "r"

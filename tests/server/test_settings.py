@@ -4,6 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from qeetid_authz.model import Semantics
 from qeetid_authz_server.addresses import TcpAddress, UnixAddress, parse_address
@@ -13,8 +18,17 @@ from qeetid_authz_server.settings import (
     Settings,
     SettingsError,
     load_settings,
+    require_readable_keys,
 )
+from tests.issuer import SigningKey
+from tests.server.sidecars import sidecar
 
+PEM = SigningKey().pem.decode()
+PRIVATE = (
+    SigningKey()
+    .private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    .decode()
+)
 DSN = "postgresql://reader:s3cret@db.test/qeetid"
 
 
@@ -39,6 +53,9 @@ def test_defaults() -> None:
     assert settings.semantics is Semantics.STRICT
     assert settings.caller_auth is CallerAuth.REQUIRED
     assert settings.batch_limit == 10_000
+    assert settings.jwks is None
+    assert (settings.issuer, settings.audience) == ("qeet-id", "qeet-id")
+    assert (settings.leeway, settings.max_token_life) == (0, 3600)
     assert "s3cret" not in repr(settings)
 
 
@@ -81,11 +98,16 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     config.write_text('port = 4010\nlisten = "0.0.0.0:80"\nbatch_limit = 0\n')
     monkeypatch.setenv("QEETID_AUTHZ_MAX_STALENESS", "soon")
     monkeypatch.setenv("QEETID_AUTHZ_POLL_INTERVAL", "-1")
+    monkeypatch.setenv("QEETID_AUTHZ_LEEWAY", "-1")
+    monkeypatch.setenv("QEETID_AUTHZ_MAX_TOKEN_LIFE", "0")
 
     found = problems(
         config,
         database_url="postgresql://reader:s3cret%zz@db.test/qeetid",
         semantics="loose",
+        jwks="ftp://issuer.test/keys",
+        issuer="",
+        audience="",
         caller_auth="off",
         log_level="loud",
         drain_timeout=float("inf"),
@@ -103,6 +125,14 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ),
         "QEETID_AUTHZ_POLL_INTERVAL `-1` must be greater than 0",
         (
+            "QEETID_AUTHZ_JWKS is no source of keys: a key endpoint is asked by `http:`"
+            " or `https:`, not by `ftp:`"
+        ),
+        "QEETID_AUTHZ_ISSUER `` must not be empty; leave it out for the default",
+        "QEETID_AUTHZ_AUDIENCE `` must not be empty; leave it out for the default",
+        "QEETID_AUTHZ_LEEWAY `-1` must be greater than or equal to 0",
+        "QEETID_AUTHZ_MAX_TOKEN_LIFE `0` must be greater than 0",
+        (
             "QEETID_AUTHZ_CALLER_AUTH `off` lets every machine ask on QEETID_AUTHZ_LISTEN"
             " `0.0.0.0:80`; require authentication, or listen on a loopback address or a"
             " Unix socket"
@@ -112,8 +142,8 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "QEETID_AUTHZ_DRAIN_TIMEOUT `inf` must be a finite number",
         (
             "`port` is no setting; there are database_url, listen, semantics,"
-            " max_staleness, poll_interval, caller_auth, batch_limit, log_level,"
-            " drain_timeout"
+            " max_staleness, poll_interval, jwks, issuer, audience, leeway,"
+            " max_token_life, caller_auth, batch_limit, log_level, drain_timeout"
         ),
     )
 
@@ -125,6 +155,67 @@ def test_a_dsn_is_never_repeated(dsn: str) -> None:
 
     assert problem.startswith("QEETID_AUTHZ_DATABASE_URL can't be read")
     assert "s3cret" not in problem
+
+
+@pytest.mark.parametrize(
+    "jwks",
+    [
+        "",
+        " ",
+        "https://u:s3cret@/keys",
+        "https://u:s3cret@host:x/keys",
+        "s3cret://u:s3cret@host/keys",
+        '{"keys": "s3cret"}',
+        "s3cret\n-----BEGIN PRIVATE KEY-----",
+    ],
+)
+def test_a_source_of_keys_is_never_repeated(jwks: str) -> None:
+    """What can't hold keys isn't quoted, as a password or a key may be in it."""
+    (problem,) = problems(database_url=DSN, jwks=jwks)
+
+    assert problem.startswith("QEETID_AUTHZ_JWKS is no source of keys: ")
+    assert "u:s3cret" not in problem
+    assert "PRIVATE" not in problem
+
+
+def test_sources_of_keys() -> None:
+    """A URL, a path and PEM are taken as they are, and shown to nobody."""
+    for jwks in ("https://u:s3cret@host/keys", "keys.json", PEM):
+        settings = load_settings(database_url=DSN, jwks=jwks)
+        assert settings.jwks == jwks
+        assert jwks not in repr(settings)
+
+
+def startup_problem(jwks: str) -> str:
+    """Why keys of no use are refused at start."""
+    with pytest.raises(SettingsError) as refused:
+        require_readable_keys(load_settings(database_url=DSN, jwks=jwks))
+    (problem,) = refused.value.problems
+    return problem.removeprefix("QEETID_AUTHZ_JWKS is no source of keys: ")
+
+
+def test_keys_are_read_at_start(tmp_path: Path) -> None:
+    """A file must be there and hold keys, PEM must be keys; an endpoint may be down."""
+    missing, broken, good = (tmp_path / name for name in ("missing", "broken", "good"))
+    broken.write_text("no keys")
+    good.write_text(PEM)
+
+    missing_file = f"the key file `{missing}` can't be read: No such file or directory"
+    assert startup_problem(str(missing)) == missing_file
+    assert startup_problem(str(tmp_path)).endswith("is no regular file")
+    assert startup_problem(str(broken)).startswith("the key set ")
+    assert startup_problem(PRIVATE).endswith("must be public, without its private part")
+    for jwks in (str(good), PEM, "http://127.0.0.1:9/keys", None):
+        require_readable_keys(load_settings(database_url=DSN, jwks=jwks))
+
+
+def test_a_sidecar_wont_start_on_keys_of_no_use(town: str, tmp_path: Path) -> None:
+    """A sidecar whose key file isn't there ends before it serves."""
+    with (
+        pytest.raises(SettingsError, match="No such file"),
+        sidecar(town, jwks=str(tmp_path / "missing")),
+    ):
+        raise AssertionError
 
 
 def test_no_database() -> None:

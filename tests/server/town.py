@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from psycopg import Connection
@@ -29,6 +30,10 @@ CLERK, AUDITOR, FOREIGN_ROLE = (
     uuid("role", name) for name in ("clerk", "auditor", "foreign")
 )
 STAFF, ABROAD = uuid("group", "staff"), uuid("group", "abroad")
+
+
+VALID = {"user_id": ANN, "tenant_id": ACME, "permission": KEY}
+"""A check that is allowed."""
 
 
 def town() -> Tables:
@@ -114,3 +119,9 @@ def add_key(
     assert row is not None
     id_: str = row[0]
     return id_
+
+
+def target(**parameters: str | None) -> str:
+    """A check about Ann with some parameters replaced, or left out where None."""
+    given = {k: v for k, v in (VALID | parameters).items() if v is not None}
+    return "/v1/check?" + "&".join(f"{k}={quote(v)}" for k, v in given.items())

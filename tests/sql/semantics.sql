@@ -14,30 +14,43 @@ JOIN rbac.role_permissions rp USING (role_id)
 JOIN rbac.permissions p ON p.id = rp.permission_id;
 
 -- name: strict
--- The same among active tenants, users who may act, and roles and groups at home.
-WITH acting AS (
+-- The same among active tenants, those who may act there, and roles and groups at home;
+-- and the scopes that a tenant's service principals and agents are registered with.
+WITH open AS (
+    SELECT id FROM tenant.tenants WHERE status = 'active' AND deleted_at IS NULL
+), machine AS (
+    SELECT tenant_id, id, scopes FROM auth.service_principals
+    WHERE disabled_at IS NULL
+    UNION ALL
+    SELECT tenant_id, id, scopes FROM auth.agents
+    WHERE disabled_at IS NULL AND status = 'active'
+), person AS (
     SELECT id FROM "user".users
     WHERE status IN ('active', 'invited') AND deleted_at IS NULL
-), open AS (
-    SELECT id FROM tenant.tenants WHERE status = 'active' AND deleted_at IS NULL
 ), granting AS (
     SELECT r.id AS role_id, r.tenant_id, p.key
     FROM rbac.roles r
     JOIN rbac.role_permissions rp ON rp.role_id = r.id
     JOIN rbac.permissions p ON p.id = rp.permission_id
+), granted AS (
+    SELECT ur.tenant_id, ur.user_id, key
+    FROM rbac.user_roles ur
+    JOIN granting USING (role_id, tenant_id)
+    UNION
+    SELECT gm.tenant_id, gm.user_id, key
+    FROM tenant.group_members gm
+    JOIN tenant.groups g ON g.id = gm.group_id AND g.tenant_id = gm.tenant_id
+    JOIN rbac.group_roles gr ON gr.group_id = g.id AND gr.tenant_id = g.tenant_id
+    JOIN granting USING (role_id)
+    WHERE granting.tenant_id = gm.tenant_id
 )
-SELECT ur.tenant_id, ur.user_id, key
-FROM rbac.user_roles ur
-JOIN granting USING (role_id, tenant_id)
-WHERE ur.tenant_id IN (SELECT id FROM open) AND ur.user_id IN (SELECT id FROM acting)
+SELECT tenant_id, user_id, key FROM granted
+WHERE tenant_id IN (SELECT id FROM open)
+    AND (user_id IN (SELECT id FROM person)
+        OR (tenant_id, user_id) IN (SELECT tenant_id, id FROM machine))
 UNION
-SELECT gm.tenant_id, gm.user_id, key
-FROM tenant.group_members gm
-JOIN tenant.groups g ON g.id = gm.group_id AND g.tenant_id = gm.tenant_id
-JOIN rbac.group_roles gr ON gr.group_id = g.id AND gr.tenant_id = g.tenant_id
-JOIN granting USING (role_id)
-WHERE granting.tenant_id = gm.tenant_id
-    AND gm.tenant_id IN (SELECT id FROM open) AND gm.user_id IN (SELECT id FROM acting);
+SELECT tenant_id, id, unnest(scopes) FROM machine
+WHERE tenant_id IN (SELECT id FROM open);
 
 -- name: mirror_explained
 -- Qeet ID's explain, whose group arm also joins the group's tenant (fact 0.2).

@@ -4,19 +4,30 @@ import gzip
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
+from threading import Thread
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from bench import httpload
 from bench.__main__ import main
+from bench.bench_revocation import KINDS
 from bench.catalogues import OWNER_SHARE, read_catalogue, realistic
+from bench.contest import Contender, ask, authenticate, compete
 from bench.figures import Figure, Result
+from bench.httpload import Request, client
+from bench.httpload import ask as ask_over_http
 from bench.questions import of_many, of_one
 from bench.report import all_met, verdict
 from bench.scenarios import SCENARIOS, find
+from bench.statements import queries
 from bench.synthesis import Shape, facts, synthesise
-from qeetid_authz.engine import Engine
+from qeetid_authz.engine.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 SHAPE = Shape(tenants=3, users=50, groups=20, roles=8, permissions=40)
@@ -156,8 +167,81 @@ def test_figure_summarises_its_samples() -> None:
     """The percentile is one of the samples, and the target is for the median."""
     figure = Figure.of("n", "ns", list(range(200, 0, -1)), target=100)
     assert (figure.minimum, figure.median, figure.p99) == (1, 100.5, 198)
+    assert figure.maximum == 200
     assert figure.met is False
     assert Figure.of("n", "ns", [1]).met is None
+
+
+def test_contender_that_answers_wrong_is_noticed() -> None:
+    """Each pass counts the good answers; who has more or fewer has no figure."""
+    empty = SimpleNamespace(can=lambda *_: None, authenticate=lambda header: header)
+    pairs = [(None, "key")] * 3
+    compete([right := Contender("no", ask, empty, pairs, 0)], 2)
+    assert len(right.samples) == 2
+    assert all(each > 0 for each in right.samples)
+    with pytest.raises(AssertionError, match="no"):
+        Contender("no", ask, empty, pairs, 1).run()
+    with pytest.raises(AssertionError, match="taken"):
+        Contender("taken", authenticate, empty, ["header"], 0).run()
+
+
+def test_what_is_taken_away_is_given_back() -> None:
+    """Every kind of revocation has both of its statements, and none goes unused."""
+    named = {name.rpartition("_")[0] for name in queries("revocations")}
+    assert named == {kind.name for kind in KINDS} | {"other"}
+    for name in named:
+        assert {f"{name}_taken", f"{name}_given"} <= queries("revocations").keys()
+
+
+@pytest.fixture
+def echo() -> Iterator[Request]:
+    """A request that is answered with its own body, with 404 on the path `/none`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(404 if self.path == "/none" else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = False  # closing waits for them
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield Request(server.server_port, "/echo", {"X-Some": "a: b"}, b"hi=1", b"hi=1")
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(params=["wrk", "our own client"])
+def asking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With either client, where it is there at all."""
+    if request.param != client():
+        monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(httpload, "PATIENCE", 1.0)
+
+
+@pytest.mark.usefixtures("asking")
+def test_load_counts_the_right_answers(echo: Request) -> None:
+    """Requests, their rate and their latency are told, all of them answered."""
+    window = ask_over_http(echo, 2, 1)
+    assert window.requests > 2
+    assert 0 < window.rate <= window.requests
+    assert 0 < window.median <= window.p99
+
+
+@pytest.mark.usefixtures("asking")
+@pytest.mark.parametrize("over", [{"answer": b"ho=1"}, {"path": "/none"}])
+def test_load_takes_no_other_answer(echo: Request, over: dict[str, Any]) -> None:
+    """Another body or another status ends the measurement."""
+    with pytest.raises(AssertionError):
+        ask_over_http(echo._replace(**over), 2, 1)
 
 
 def test_scenarios_are_found_by_name_and_tag() -> None:
@@ -190,6 +274,7 @@ def test_command_prints_and_writes_its_figures(tmp_path: Path) -> None:
         assert result["peak_mib"] > 0
         for figure in result["figures"]:
             assert 0 < figure["minimum"] <= figure["median"] <= figure["p99"]
+            assert figure["p99"] <= figure["maximum"]
             assert figure["unit"] in {"ns", "x"}
         targets = [each["target"] for each in result["figures"] if each["target"]]
         assert sorted(targets) == [1.3] * 2 + [2.5] * 4

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from qeetid_authz.engine import Engine
-from qeetid_authz.model import Kind, Owned, Principal, Semantics
+from qeetid_authz.engine.engine import Engine
+from qeetid_authz.model import Owned, Semantics
+from qeetid_authz.principal import Kind, Principal
 from tests.tables import Tables, named
 
 FILES = sorted((Path(__file__).parents[1] / "cases").glob("*.yaml"))

@@ -16,8 +16,8 @@ from qeetid_authz import (
     Reason,
 )
 from qeetid_authz.ids import format_id
+from qeetid_authz.index.permissions import Vocabulary, mask_of, positions
 from qeetid_authz.model import Changes, Owned
-from qeetid_authz.permissions import Vocabulary, mask_of, positions
 from qeetid_authz.revision import DOCUMENT_REVISION, Revision
 from tests.tables import Tables, named
 

@@ -1,28 +1,12 @@
-"""API keys: their text, and what a stored hash accepts (fact 6)."""
+"""What a stored hash of a secret accepts (fact 6)."""
 
 import bcrypt
 import pytest
 
-from qeetid_authz.apikeys import parse_api_key, verify_secret
+from qeetid_authz.credentials.hashes import DUMMY_HASH, verify_secret
 from tests.server.town import argon2id
 
 BCRYPT = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("qk_AbC-_123.s3cret", ("qk_AbC-_123", "s3cret")),
-        ("a.b.c", ("a", "b.c")),
-        ("a.", ("a", "")),
-        (".b", ("", "b")),
-        ("qk_nodot", None),
-        ("", None),
-    ],
-)
-def test_parted_at_the_first_dot(text: str, expected: tuple[str, str] | None) -> None:
-    """Prefix and secret are parted by the first dot, and nothing else is asked."""
-    assert parse_api_key(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -72,3 +56,11 @@ def test_bcrypt_cuts_nothing_off() -> None:
 def test_malformed_hash_accepts_nothing(stored: str) -> None:
     """A hash that can't be read is nobody's, and raises nothing."""
     assert not verify_secret(stored, "secret")
+
+
+def test_the_dummy_costs_what_a_real_one_costs() -> None:
+    """The hash that stands in for none is well formed, of Qeet ID's parameters."""
+    parameters = argon2id("secret", 19456, 2).rpartition("$")[0].rpartition("$")[0]
+
+    assert DUMMY_HASH.startswith(parameters)
+    assert not verify_secret(DUMMY_HASH, "secret")

@@ -1,0 +1,553 @@
+"""Credentials to principals, against a real database and a real key endpoint."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+
+from qeetid_authz import errors
+from qeetid_authz.authorizer import AsyncAuthorizer, Authorizer
+from qeetid_authz.credentials.secretchecks import PENDING_A_NAME
+from qeetid_authz.decision.reasons import Reason
+from qeetid_authz.principal import Kind
+from tests.integration.following import eventually
+from tests.integration.world import (
+    AGENT,
+    AGENT_KEY,
+    ANNS_KEY,
+    LEGACY_KEY,
+    OTHERS_AGENT,
+    SERVICE,
+    SERVICE_KEY,
+    SESSION,
+    World,
+    at,
+    give_key,
+    legacy_hash,
+    populate,
+    world,
+)
+from tests.issuer import NOBODY, Issuer, user_claims
+from tests.keyserver import Answer
+from tests.server.town import ACME, ANN, BOB, KEY, OTHER, argon2id
+
+
+@pytest.fixture
+def here(connection: psycopg.Connection[Any], database: str) -> Iterator[World]:
+    populate(connection)
+    with world(database) as everything:
+        yield everything
+
+
+Refusal = type[errors.AuthenticationError]
+
+
+def refused(here: World, header: str, error: Refusal) -> bool:
+    """Whether a credential is refused for a cause."""
+    try:
+        here.authz.authenticate(header)
+    except errors.AuthenticationError as refusal:
+        return type(refusal) is error
+    return False
+
+
+def test_a_users_token_is_the_user(here: World) -> None:
+    """Its principal holds what the user holds, within its session and time."""
+    principal = here.authz.authenticate(here.anns())
+
+    assert (Kind.USER, ANN, ACME) == (
+        principal.kind,
+        principal.id,
+        principal.tenant_id,
+    )
+    assert principal.session_id == SESSION
+    assert here.authz.can(principal, KEY)
+    assert not here.authz.can(principal, SERVICE_KEY)
+
+
+def test_a_token_is_recognised_again(here: World) -> None:
+    """The same token gives the same principal, without another verification."""
+    header = here.anns()
+
+    assert here.authz.authenticate(header) is here.authz.authenticate(header)
+
+
+def test_a_scope_limits(here: World) -> None:
+    """A token with scopes grants nothing beyond them, and says so."""
+    narrow = here.authz.authenticate(here.anns(scope="openid calendar:read"))
+    wide = here.authz.authenticate(here.anns(scope=f"openid {KEY}"))
+
+    assert here.authz.can(wide, KEY)
+    assert not here.authz.can(narrow, KEY)
+    assert here.authz.check(narrow, KEY).reason is Reason.OUT_OF_SCOPE
+
+
+def test_a_service_principal_has_its_scopes(here: World) -> None:
+    """It may what it is registered for, no more than its token says."""
+    principal = here.authz.authenticate(here.services())
+
+    assert principal.kind is Kind.SERVICE
+    assert here.authz.can(principal, SERVICE_KEY)
+    assert not here.authz.can(principal, KEY)
+    (path,) = here.authz.explain(principal, SERVICE_KEY).paths
+    assert (path.granted_by, path.via) == (f"scope:{SERVICE_KEY}", "direct")
+
+
+def test_an_agent_for_a_user(here: World) -> None:
+    """One acting for another may what both may."""
+    header = here.anns(act={"sub": AGENT, "act": {"sub": SERVICE}})
+    principal = here.authz.authenticate(header)
+
+    assert principal.actor is not None
+    assert principal.actor.id == AGENT
+    assert here.authz.can(principal, KEY)
+    explanation = here.authz.explain(principal, KEY)
+    assert [f"scope:{KEY}"] == [path.granted_by for path in explanation.actor_paths]
+
+
+def test_an_actor_of_another_tenant_lends_nothing(here: World) -> None:
+    """It is refused, whatever it may at home."""
+    header = here.anns(act={"sub": OTHERS_AGENT})
+
+    assert refused(here, header, errors.InactiveActorError)
+
+
+def test_an_exchanged_token_of_an_agent_is_the_agent(
+    here: World, connection: psycopg.Connection[Any]
+) -> None:
+    """A token that looks like a user's but names an agent is judged as the agent."""
+    looks_like_a_user = here.bearer(user_claims(AGENT, ACME, int(time.time())))
+    principal = here.authz.authenticate(looks_like_a_user)
+
+    assert here.authz.can(principal, AGENT_KEY)
+    connection.execute("UPDATE auth.agents SET status = 'suspended'")
+    eventually(lambda: not here.authz.can(principal, AGENT_KEY))
+    assert refused(here, looks_like_a_user, errors.InactiveAgentError)
+
+
+STATEMENTS: list[tuple[str, LiteralString, Callable[[World], str], Refusal, Reason]] = [
+    (
+        "session revoked",
+        "UPDATE auth.sessions SET revoked_at = now()",
+        World.anns,
+        errors.SessionRevokedError,
+        Reason.SESSION_REVOKED,
+    ),
+    (
+        "user suspended",
+        "UPDATE \"user\".users SET status = 'suspended'",
+        World.anns,
+        errors.InactiveUserError,
+        Reason.USER_INACTIVE,
+    ),
+    (
+        "user deleted softly",
+        'UPDATE "user".users SET deleted_at = now()',
+        World.anns,
+        errors.InactiveUserError,
+        Reason.USER_INACTIVE,
+    ),
+    (
+        "tenant suspended",
+        "UPDATE tenant.tenants SET status = 'suspended'",
+        World.anns,
+        errors.InactiveTenantError,
+        Reason.TENANT_INACTIVE,
+    ),
+    (
+        "tenant gone",
+        'DELETE FROM auth.sessions; UPDATE "user".users SET tenant_id = NULL;'
+        " DELETE FROM tenant.tenants",
+        World.anns,
+        errors.InactiveTenantError,
+        Reason.UNKNOWN_TENANT,
+    ),
+    (
+        "agent suspended",
+        "UPDATE auth.agents SET status = 'suspended'",
+        World.agents,
+        errors.InactiveAgentError,
+        Reason.AGENT_INACTIVE,
+    ),
+    (
+        "agent gone",
+        "DELETE FROM auth.agents",
+        World.agents,
+        errors.InactiveAgentError,
+        Reason.AGENT_INACTIVE,
+    ),
+    (
+        "service principal disabled",
+        "UPDATE auth.service_principals SET disabled_at = now()",
+        World.services,
+        errors.InactiveServiceError,
+        Reason.SERVICE_INACTIVE,
+    ),
+    (
+        "actor suspended",
+        "UPDATE auth.agents SET status = 'decommissioned'",
+        lambda here: here.anns(act={"sub": AGENT}),
+        errors.InactiveActorError,
+        Reason.ACTOR_LACKS,
+    ),
+    (
+        "key revoked",
+        "UPDATE auth.api_keys SET revoked_at = now()",
+        lambda _: f"ApiKey {ANNS_KEY}",
+        errors.ApiKeyRevokedError,
+        Reason.CREDENTIAL_REVOKED,
+    ),
+    (
+        "key gone",
+        "DELETE FROM auth.api_keys",
+        lambda _: f"ApiKey {ANNS_KEY}",
+        errors.UnknownApiKeyError,
+        Reason.CREDENTIAL_REVOKED,
+    ),
+    (
+        "key's user suspended",
+        "UPDATE \"user\".users SET status = 'suspended'",
+        lambda _: f"ApiKey {ANNS_KEY}",
+        errors.InactiveUserError,
+        Reason.USER_INACTIVE,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", STATEMENTS, ids=[case[0] for case in STATEMENTS])
+def test_what_is_taken_away_is_refused(
+    here: World,
+    connection: psycopg.Connection[Any],
+    case: tuple[str, LiteralString, Callable[[World], str], Refusal, Reason],
+) -> None:
+    """A credential that was good is refused by the feed's word, as is its principal."""
+    _, statement, credential, error, reason = case
+    header = credential(here)
+    principal = here.authz.authenticate(header)
+    held = here.authz.effective_permissions(principal)
+    assert held
+    assert all(here.authz.can(principal, key) for key in held)
+
+    connection.execute(statement)
+
+    eventually(lambda: refused(here, header, error))
+    assert not any(here.authz.can(principal, key) for key in held)
+    assert reason is here.authz.check(principal, held[0]).reason
+
+
+def test_an_api_key_has_its_users_permissions(
+    here: World, connection: psycopg.Connection[Any]
+) -> None:
+    """A key of a user may what the user may, within its scopes if it has any."""
+    limited = "qk_limited0.secretsecretsecretsecretsecret05"
+    id_ = give_key(connection, limited, user=ANN, scopes=["audit.read"])
+    eventually(lambda: here.authz.api_key(_bytes(id_)) is not None)
+    wide = here.authz.authenticate(f"ApiKey {ANNS_KEY}")
+    narrow = here.authz.authenticate(f"ApiKey {limited}")
+
+    assert here.authz.can(wide, KEY)
+    assert not here.authz.can(narrow, KEY)
+    assert here.authz.check(narrow, KEY).reason is Reason.OUT_OF_SCOPE
+
+
+def test_a_key_of_nobody_has_its_scopes(
+    here: World, connection: psycopg.Connection[Any]
+) -> None:
+    """A key bound to no user has its scopes, and one without any nothing."""
+    scoped = "qk_scoped00.secretsecretsecretsecretsecret06"
+    bare = "qk_bare0000.secretsecretsecretsecretsecret07"
+    give_key(connection, scoped, scopes=[SERVICE_KEY])
+    id_ = give_key(connection, bare)
+    eventually(lambda: here.authz.api_key(_bytes(id_)) is not None)
+
+    principal = here.authz.authenticate(f"ApiKey {scoped}")
+    assert [SERVICE_KEY] == here.authz.effective_permissions(principal)
+    principal = here.authz.authenticate(f"ApiKey {bare}")
+    assert [] == here.authz.effective_permissions(principal)
+
+
+def test_a_key_whose_user_was_purged_keeps_its_scopes_only(
+    here: World, connection: psycopg.Connection[Any]
+) -> None:
+    """Purging a user unbinds its keys, which then have no authority but their scopes."""
+    principal = here.authz.authenticate(f"ApiKey {ANNS_KEY}")
+    assert here.authz.can(principal, KEY)
+
+    connection.execute('DELETE FROM "user".users WHERE id = %s', (ANN,))
+
+    eventually(lambda: not here.authz.can(principal, KEY))
+    assert [] == here.authz.effective_permissions(principal)
+
+
+def test_a_key_lasts_until_its_end(
+    here: World, connection: psycopg.Connection[Any]
+) -> None:
+    """One that has ended is told apart from a wrong one; both are refused."""
+    ended = "qk_ended000.secretsecretsecretsecretsecret08"
+    id_ = give_key(connection, ended, user=ANN, expires_at=at(time.time() - 1))
+    eventually(lambda: here.authz.api_key(_bytes(id_)) is not None)
+
+    assert refused(here, f"ApiKey {ended}", errors.ApiKeyExpiredError)
+    assert refused(here, f"ApiKey {ended}x", errors.UnknownApiKeyError)
+
+
+def test_keys_of_one_prefix_are_told_apart(
+    here: World, connection: psycopg.Connection[Any]
+) -> None:
+    """A prefix isn't unique: the secret says which of its keys is meant."""
+    prefix = ANNS_KEY.partition(".")[0]
+    twin = f"{prefix}.secretsecretsecretsecretsecret09"
+    id_ = give_key(connection, twin, user=BOB)
+    eventually(lambda: here.authz.api_key(_bytes(id_)) is not None)
+
+    anns = here.authz.authenticate(f"ApiKey {ANNS_KEY}")
+    bobs = here.authz.authenticate(f"ApiKey {twin}")
+
+    assert bobs.id == id_
+    assert anns.id != id_
+
+
+def test_a_legacy_key_is_taken(
+    here: World, connection: psycopg.Connection[Any]
+) -> None:
+    """Older rows hold bcrypt."""
+    id_ = give_key(connection, LEGACY_KEY, user=ANN, key_hash=legacy_hash(LEGACY_KEY))
+    eventually(lambda: here.authz.api_key(_bytes(id_)) is not None)
+
+    assert here.authz.can(here.authz.authenticate(f"ApiKey {LEGACY_KEY}"), KEY)
+    assert refused(here, f"ApiKey {LEGACY_KEY}x", errors.UnknownApiKeyError)
+
+
+def test_a_key_whose_secret_changed_is_another(
+    here: World, connection: psycopg.Connection[Any]
+) -> None:
+    """A recognised key isn't, once the database holds another hash."""
+    here.authz.authenticate(f"ApiKey {ANNS_KEY}")
+
+    connection.execute(
+        "UPDATE auth.api_keys SET key_hash = %s WHERE user_id = %s",
+        (argon2id("another secret"), ANN),
+    )
+
+    eventually(lambda: refused(here, f"ApiKey {ANNS_KEY}", errors.UnknownApiKeyError))
+
+
+@pytest.mark.parametrize(
+    ("header", "error"),
+    [
+        ("", errors.MalformedCredentialError),
+        ("Basic YTpi", errors.MalformedCredentialError),
+        ("Bearer", errors.MalformedCredentialError),
+        ("Bearer ", errors.MalformedCredentialError),
+        ("Bearer\ta.b.c", errors.MalformedCredentialError),
+        ("Bearer a.b.c", errors.MalformedCredentialError),
+        ("apikey qk_x.y", errors.MalformedCredentialError),
+        ("ApiKey qk_nodot", errors.MalformedCredentialError),
+        ("ApiKey qk_unknown.secret", errors.UnknownApiKeyError),
+        ("ApiKey \udcff.\udcff", errors.UnknownApiKeyError),
+        ("Bearer \udcff", errors.MalformedCredentialError),
+    ],
+)
+def test_what_is_no_credential_is_refused(
+    here: World, header: str, error: Refusal
+) -> None:
+    """Whatever it is, it has its error, and nothing else comes out."""
+    assert refused(here, header, error)
+
+
+def test_times_and_parties_have_their_errors(here: World) -> None:
+    """Each cause has an error of its own."""
+    now = int(time.time())
+    cases: list[tuple[dict[str, Any], Refusal]] = [
+        ({"exp": now - 1}, errors.TokenExpiredError),
+        ({"nbf": now + 60}, errors.TokenNotYetValidError),
+        ({"iss": "else"}, errors.WrongIssuerError),
+        ({"aud": "else"}, errors.WrongAudienceError),
+        ({"tenant_id": NOBODY}, errors.TenantlessTokenError),
+        ({"iat": now, "exp": now + 3601}, errors.TokenTooLongLivedError),
+        (
+            {"tenant_id": OTHER, "sid": NOBODY, "user_id": "x"},
+            errors.MalformedCredentialError,
+        ),
+    ]
+    for over, error in cases:
+        assert refused(here, here.anns(**over), error), over
+    forged = Issuer().sign(
+        user_claims(ANN, ACME, now), header={"kid": here.issuer.keys[0].kid}
+    )
+    assert refused(here, f"Bearer {forged}", errors.BadSignatureError)
+    unknown = Issuer().sign(user_claims(ANN, ACME, now))
+    assert refused(here, f"Bearer {unknown}", errors.UnknownSigningKeyError)
+
+
+def test_no_error_quotes_a_credential(here: World) -> None:
+    """What is refused shows up nowhere in the refusal, its causes included."""
+    now = int(time.time())
+    tokens = [
+        here.issuer.sign(user_claims(ANN, ACME, now - 10_000)),
+        Issuer().sign(user_claims(ANN, ACME, now)),
+        "sekret.sekret.sekret",
+    ]
+    for header in [*(f"Bearer {each}" for each in tokens), "ApiKey sekret.sekret"]:
+        with pytest.raises(errors.AuthenticationError) as refusal:
+            here.authz.authenticate(header)
+        told = repr(refusal.value) + str(refusal.value.__cause__)
+        parts = header.partition(" ")[2].split(".")
+        assert not any(part in told for part in parts)
+
+
+def test_a_tampered_token_is_never_recognised(here: World) -> None:
+    """One that shares two of its parts with a good token is no good token."""
+    good, other = (
+        here.anns().removeprefix("Bearer "),
+        here.anns(scope="x").removeprefix("Bearer "),
+    )
+    here.authz.authenticate(f"Bearer {good}")
+    here.authz.authenticate(f"Bearer {other}")
+    parts = list(zip(good.split("."), other.split("."), strict=True))
+
+    for at_part in range(1, 3):
+        mixed = ".".join(
+            theirs if at == at_part else ours for at, (ours, theirs) in enumerate(parts)
+        )
+        assert refused(here, f"Bearer {mixed}", errors.BadSignatureError)
+    header = parts[0][0]
+    assert refused(here, f"Bearer {header}.{good}", errors.MalformedCredentialError)
+
+
+def test_rotation_loses_no_token(here: World) -> None:
+    """Tokens of the old key and of a key not seen before are both taken."""
+    old = here.anns()
+    here.issuer.rotate()
+    here.endpoint.answer = Answer(here.issuer.as_jwks())
+    new = here.anns()
+
+    with ThreadPoolExecutor(8) as pool:
+        principals = list(pool.map(here.authz.authenticate, [old, new] * 8))
+
+    assert {ANN} == {principal.id for principal in principals}
+    assert len(here.endpoint.requests) == 2
+
+
+def test_a_withdrawn_keys_tokens_are_forgotten(here: World) -> None:
+    """A recognised token isn't, once its key is gone from the set."""
+    header = here.anns()
+    here.authz.authenticate(header)
+    here.issuer.rotate()
+    del here.issuer.keys[0]
+    here.endpoint.answer = Answer(here.issuer.as_jwks())
+    here.authz.authenticate(here.anns())  # of a key that must be looked for
+
+    assert refused(here, header, errors.UnknownSigningKeyError)
+
+
+def test_without_keys_nothing_is_taken(
+    connection: psycopg.Connection[Any], database: str
+) -> None:
+    """While the key endpoint was never reached, tokens can't be judged; API keys can."""
+    populate(connection)
+    with world(database, jwks="http://127.0.0.1:9/keys") as here:
+        with pytest.raises(errors.KeysUnavailableError):
+            here.authz.authenticate(here.anns())
+        assert here.authz.authenticate(f"ApiKey {ANNS_KEY}").kind is Kind.API_KEY
+
+
+def test_without_an_issuer_no_token_is_taken(
+    connection: psycopg.Connection[Any], database: str
+) -> None:
+    """An authorizer that wasn't told of an issuer says so."""
+    populate(connection)
+    with Authorizer.open(database) as authz:
+        with pytest.raises(errors.TokensUnconfiguredError, match="jwks"):
+            authz.authenticate("Bearer a.b.c")
+        assert authz.authenticate(f"ApiKey {ANNS_KEY}").kind is Kind.API_KEY
+
+
+def test_mirror_looks_at_what_the_hosted_server_looks_at(
+    connection: psycopg.Connection[Any], database: str
+) -> None:
+    """Neither session nor user nor expiry is required; an agent's status is."""
+    populate(connection)
+    connection.execute("UPDATE auth.sessions SET revoked_at = now()")
+    connection.execute("UPDATE \"user\".users SET status = 'suspended'")
+    connection.execute("UPDATE auth.agents SET status = 'suspended'")
+    with world(database, semantics="mirror") as here:
+        claims = user_claims(ANN, ACME, int(time.time()), sid=SESSION, scope="openid")
+        del claims["exp"]
+        principal = here.authz.authenticate(here.bearer(claims))
+
+        assert principal.expires_at is None
+        assert here.authz.can(principal, KEY)
+        assert refused(here, here.agents(), errors.InactiveAgentError)
+        assert refused(here, here.anns(exp=1), errors.TokenExpiredError)
+
+
+def test_an_expired_principal_may_nothing(here: World) -> None:
+    """A principal kept beyond the end of its token is denied."""
+    now = int(time.time())
+    principal = here.authz.authenticate(here.anns(exp=now + 2))
+    assert here.authz.can(principal, KEY)
+
+    eventually(lambda: not here.authz.can(principal, KEY))
+
+    assert time.time() >= now + 2
+    assert here.authz.check(principal, KEY).reason is Reason.CREDENTIAL_EXPIRED
+
+
+async def test_an_event_loop_waits_elsewhere(
+    connection: psycopg.Connection[Any], database: str
+) -> None:
+    """Many keys are verified at once while the loop goes on; too many are sent away."""
+    populate(connection)
+    issuer = Issuer()
+    async with AsyncAuthorizer(database, jwks=issuer.keys[0].pem.decode()) as authz:
+        token = issuer.sign(user_claims(ANN, ACME, int(time.time()), sid=SESSION))
+        assert authz.can(await authz.authenticate(f"Bearer {token}"), KEY)
+        wrong = [f"ApiKey qk_no.{n}" for n in range(4 * PENDING_A_NAME)]
+
+        outcomes = await asyncio.gather(
+            *map(authz.authenticate, wrong),
+            authz.authenticate(f"ApiKey {ANNS_KEY}"),
+            return_exceptions=True,
+        )
+
+        *refusals, mine = outcomes
+        kinds = [type(each) for each in refusals]
+        assert kinds.count(errors.UnknownApiKeyError) == PENDING_A_NAME
+        assert kinds.count(errors.OverloadedError) == 3 * PENDING_A_NAME
+        assert not isinstance(mine, BaseException)
+        assert (await authz.authenticate(f"ApiKey {ANNS_KEY}")).id == mine.id
+
+
+async def test_closing_ends_what_waits(
+    connection: psycopg.Connection[Any], database: str
+) -> None:
+    """Who waits for a verification when the authorizer closes is told so."""
+    populate(connection)
+    authz = await AsyncAuthorizer.open(database)
+    slow = argon2id("x", memory=65536, passes=8)
+    waiting = []
+    for n in range(4):
+        key = f"qk_slow{n}000.other"
+        give_key(connection, key, key_hash=slow)
+    while len(authz.api_keys("qk_slow3000")) < 1:
+        await asyncio.sleep(0.01)
+    for n in range(4):
+        header = f"ApiKey qk_slow{n}000.other"
+        waiting.append(asyncio.create_task(authz.authenticate(header)))
+    await asyncio.sleep(0)
+    await authz.aclose()
+
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert any(isinstance(each, errors.NotOpenError) for each in outcomes)
+    with pytest.raises(errors.NotOpenError):
+        await authz.authenticate(f"ApiKey {ANNS_KEY}")
+
+
+def _bytes(id_: str) -> bytes:
+    return bytes.fromhex(id_.replace("-", ""))
