@@ -158,6 +158,21 @@ assert not list(Authorizer.from_facts({{}}).who_can("0" * 32, "a:b"))
     )
 
 
+def test_judging_tokens_names_its_extra(bare: Path) -> None:
+    """Who says where the issuer's keys are learns at once what judging tokens needs."""
+    done = run(
+        bare,
+        "-c",
+        "import qeetid_authz; qeetid_authz.Authorizer('dbname=x', jwks='keys.json')",
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == (
+        "ImportError: judging credentials needs more;"
+        " `pip install 'qeetid-authz[tokens]'`"
+    )
+
+
 def test_the_extra_is_enough_to_follow(wheel: Path, tmp_path: Path) -> None:
     """With `[postgres]` a database is migrated and followed; nothing else is needed."""
     python = new_environment(tmp_path)

@@ -1,7 +1,9 @@
 """Credentials to principals, against a real database and a real key endpoint."""
 
 import asyncio
+import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, LiteralString
@@ -496,6 +498,26 @@ def test_an_expired_principal_may_nothing(here: World) -> None:
 
     assert time.time() >= now + 2
     assert here.authz.check(principal, KEY).reason is Reason.CREDENTIAL_EXPIRED
+
+
+def test_a_forked_child_judges_nothing(here: World) -> None:
+    """Credentials known and unknown are refused to be judged there, without a wait."""
+    known, unknown = here.anns(), f"Bearer {Issuer().sign(user_claims(ANN, ACME, 0))}"
+    here.authz.authenticate(known)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # we have threads
+        child = os.fork()
+    if child == 0:
+        refusals = 0
+        for header in (known, unknown, f"ApiKey {ANNS_KEY}"):
+            try:
+                here.authz.authenticate(header)
+            except errors.NotOpenError:
+                refusals += 1
+        os._exit(refusals)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 3
 
 
 async def test_an_event_loop_waits_elsewhere(

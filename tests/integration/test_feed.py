@@ -1053,7 +1053,7 @@ def test_closing_does_not_wait_for_a_frozen_server(
     filled: Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`close` returns although the server never answers the poll under way."""
-    monkeypatch.setattr("qeetid_authz.authorizer._PATIENCE", 0.2)
+    monkeypatch.setattr("qeetid_authz.authorizer.PATIENCE", 0.2)
     authz = Authorizer.open(database)
     ((pid,),) = filled.execute(
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'qeetid-authz'"
