@@ -1,7 +1,7 @@
 """Secrets of API keys and clients: verified slowly once, recognised quickly afterwards.
 
 A secret that was verified is remembered by a keyed digest, next to the row it was
-verified against, and counts for as long as the database holds just that row.
+verified against; it counts for as long as the database holds the same hash.
 """
 
 import os
