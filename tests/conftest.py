@@ -9,8 +9,9 @@ for _name in [each for each in os.environ if each.startswith("PG")]:
     del os.environ[_name]
 
 # In CI a run is like any other, so that what it covers is; elsewhere each looks further.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# Nowhere is an example timed: machines are busy at times.
+settings.register_profile("any", deadline=None)
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "any")
 
 pytest_plugins = ["tests.fixtures.postgres"]

@@ -17,13 +17,22 @@ NONE = Owned(b"", "")
 
 def check(t: Tables, semantics: str, tenant: bytes, user: bytes, key: str) -> bool:
     """Whether a role that counts grants the key, directly or through a group."""
-    return bool(_walk(t, semantics, tenant, user, key, any_group=True))
+    if semantics == "strict" and obstacle(t, tenant, user):
+        return False
+    return by_roles(t, semantics, tenant, user, key)
+
+
+def by_roles(t: Tables, semantics: str, tenant: bytes, holder: bytes, key: str) -> bool:
+    """The same of anybody, whatever keeps it from acting."""
+    return bool(_walk(t, semantics, tenant, holder, key, any_group=True))
 
 
 def explain(
     t: Tables, semantics: str, tenant: bytes, user: bytes, key: str
 ) -> list[Path]:
     """The grant paths; the hosted server's explain joins the group's tenant."""
+    if semantics == "strict" and obstacle(t, tenant, user):
+        return []
     return _walk(t, semantics, tenant, user, key, any_group=False)
 
 
@@ -31,8 +40,6 @@ def _walk(
     t: Tables, semantics: str, tenant: bytes, user: bytes, key: str, *, any_group: bool
 ) -> list[Path]:
     strict = semantics == "strict"
-    if strict and obstacle(t, tenant, user):
-        return []
 
     def grants(role: bytes) -> bool:
         # The hosted check doesn't look at the role's own row; its explain does.

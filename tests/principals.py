@@ -107,7 +107,7 @@ def authority(
         return False
     if machine.status != "active" and (semantics == "strict" or kind is Kind.AGENT):
         return False
-    return key in machine.scopes or by_roles(t, semantics, tenant, subject, key)
+    return key in machine.scopes or oracle.by_roles(t, semantics, tenant, subject, key)
 
 
 def _key_authority(
@@ -122,15 +122,6 @@ def _key_authority(
     if row.user is None:
         return key in row.scopes
     return authority(t, semantics, Kind.USER, (tenant, row.user), key)
-
-
-def by_roles(
-    t: Tables, semantics: str, tenant: bytes, subject: bytes, key: str
-) -> bool:
-    """Whether roles grant a key to a machine's id, as they would to a user's."""
-    helped = t.copy()
-    helped.users[subject] = "active"
-    return oracle.check(helped, semantics, tenant, subject, key)
 
 
 def let_in(t: Tables, tenant: bytes, ip: str | None) -> bool:

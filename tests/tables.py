@@ -31,6 +31,17 @@ def named(kind: str, name: object) -> bytes:
     return uuid5(NAMESPACE, f"{kind}:{name}").bytes
 
 
+class Seeded(Random):
+    """A source of chance that says how to have it again."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self._seed = seed
+
+    def __repr__(self) -> str:
+        return f"Seeded({self._seed})"
+
+
 GHOST = named("ghost", "of something that came and went between two looks")
 
 Tenanted = TypeVar("Tenanted", ApiKey, Machine, OidcClient, IpRule)

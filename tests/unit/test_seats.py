@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from qeetid_authz.engine import seats
 from qeetid_authz.engine.seats import Seats
 from qeetid_authz.index.permissions import Vocabulary
+from tests.tables import Seeded
 
-randoms = st.randoms(use_true_random=False)
+randoms = st.integers(0, 2**32 - 1).map(Seeded)
 VOCABULARY = Vocabulary()
 GRANTS = VOCABULARY.grants(0)
 KEYS = [bytes([n]) * 32 for n in range(6)]
