@@ -28,7 +28,7 @@ from qeetid_authz.errors import (
 
 MAX_AGE = 3600.0  # seconds
 REFRESH_INTERVAL = 300.0  # seconds, where the source doesn't say
-UNKNOWN_KEY_INTERVAL = 10.0  # seconds between two loads that unknown keys cause
+UNKNOWN_KEY_INTERVAL = 2.0  # seconds from a load to one that an unknown key causes
 
 _SHORTEST, _LONGEST = 30.0, 3600.0  # seconds, whatever the source says
 _APART = 1.0  # seconds between any two loads
@@ -90,7 +90,7 @@ class Keyring:
         self._closed = False
         self._thread: Thread | None = None
         self._awaited: Future[None] | None = None  # the load under way, or called for
-        self._due = self._began = self._sought = float("-inf")
+        self._due = self._began = float("-inf")
 
     def start(self) -> Future[None]:
         """Begin to load, and go on doing so.
@@ -137,12 +137,13 @@ class Keyring:
     def refresh_for(self, kid: str) -> Future[None] | None:
         """A load that may bring a key which `key` didn't find.
 
-        No `kid` is remembered: what bounds the loads is their distance in time.
+        No `kid` is remembered: what bounds the loads is their distance in time. So who
+        asks for keys that nobody has can't use up the load that another waits for.
 
         Returns:
             What is done once it is worth asking `key` again: with the load that is
-            under way, or begins for this key's sake. None if none is due, as one was
-            made for an unknown key less than `UNKNOWN_KEY_INTERVAL` ago.
+            under way, or with one that begins for this key's sake, at once or
+            `UNKNOWN_KEY_INTERVAL` after the last. None once the keyring is closed.
         """
         with self._turn:
             if self._awaited is not None:
@@ -150,13 +151,10 @@ class Keyring:
             held = self._held.key_set
             if held is not None and kid in held.keys:  # it has come in the meantime
                 return _promise(kept=True)
-            now = self._clock()
             if self._thread is None or self._closed:
                 return None
-            if now - self._sought < UNKNOWN_KEY_INTERVAL:
-                return None
-            self._sought = max(now, self._began + _APART)
-            return self._call_for_load(self._sought)
+            soonest = self._began + UNKNOWN_KEY_INTERVAL
+            return self._call_for_load(max(self._clock(), soonest))
 
     @property
     def keys(self) -> KeySet | None:

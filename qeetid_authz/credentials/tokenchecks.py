@@ -14,7 +14,7 @@ from cachetools import FIFOCache
 from qeetid_authz.credentials.claims import Claims, Expectations, read_claims
 from qeetid_authz.credentials.keyring import Keyring
 from qeetid_authz.credentials.tokens import Token, read_token, verify_signature
-from qeetid_authz.errors import UnknownSigningKeyError
+from qeetid_authz.errors import KeysUnavailableError, UnknownSigningKeyError
 from qeetid_authz.ids import format_optional
 from qeetid_authz.principal import Kind, Principal
 
@@ -95,14 +95,23 @@ class TokenChecks:
                 generation = self._keyring.generation
                 key = self._keyring.key(token.kid)
         if key is None:
-            raise UnknownSigningKeyError(
-                "the token names a key that its issuer doesn't publish; get a new one"
-            )
+            raise self._unknown_key()
         verify_signature(token, key)
         verified = self._judge(token, generation)
         with self._lock:
             self._recognised[self._digest(text)] = verified
         return verified
+
+    def _unknown_key(self) -> UnknownSigningKeyError | KeysUnavailableError:
+        """Why a key isn't known; who can't look can't say that there is none."""
+        if self._keyring.last_error is None:
+            return UnknownSigningKeyError(
+                "the token names a key that its issuer doesn't publish; get a new one"
+            )
+        return KeysUnavailableError(
+            "the token names a key that isn't known, and the issuer's keys can't be"
+            " loaded now; try again"
+        )
 
     def _judge(self, token: Token, generation: int) -> Verified:
         now = self._wall_clock()

@@ -435,6 +435,28 @@ def test_rotation_loses_no_token(here: World) -> None:
     assert len(here.endpoint.requests) == 2
 
 
+def test_noise_takes_no_load_from_a_valid_token(here: World) -> None:
+    """Who presents unknown keys doesn't keep a key that was just made from its load."""
+    noise = f"Bearer {Issuer().sign(user_claims(ANN, ACME, int(time.time())))}"
+    assert refused(here, noise, errors.UnknownSigningKeyError)
+    here.issuer.rotate()
+    here.endpoint.answer = Answer(here.issuer.as_jwks())
+
+    assert here.authz.authenticate(here.anns()).id == ANN
+
+
+def test_what_can_not_be_looked_up_is_not_unknown(here: World) -> None:
+    """While the key endpoint fails, nobody can say that a key isn't the issuer's."""
+    known = here.anns()
+    here.authz.authenticate(known)
+    here.issuer.rotate()
+    here.endpoint.answer = Answer(status=500)
+
+    with pytest.raises(errors.KeysUnavailableError, match="try again"):
+        here.authz.authenticate(here.anns())
+    assert here.authz.authenticate(known).id == ANN
+
+
 def test_a_withdrawn_keys_tokens_are_forgotten(here: World) -> None:
     """A recognised token isn't, once its key is gone from the set."""
     header = here.anns()
