@@ -46,13 +46,8 @@ class Authorizer(Replicated):
             return self
         self._require_unopened()
         self._follower = driver().Follower(self._dsn, self._follow())
-        keys = self._load_keys()
-        try:
-            self._follower.begin()
-        except BaseException:
-            self._release()
-            raise
-        wait(keys, PATIENCE)
+        self._follower.begin()
+        wait(self._load_keys(), PATIENCE)
         self._thread = Thread(
             target=self._follower.run, name="qeetid-authz-feed", daemon=True
         )
@@ -108,14 +103,9 @@ class AsyncAuthorizer(Replicated):
             return self
         self._require_unopened()
         self._follower = driver().AsyncFollower(self._dsn, self._follow())
-        keys = self._load_keys()
-        try:
-            await self._follower.begin()
-            if keys:
-                await asyncio.wait(map(asyncio.wrap_future, keys), timeout=PATIENCE)
-        except BaseException:
-            self._release()
-            raise
+        await self._follower.begin()
+        if keys := self._load_keys():
+            await asyncio.wait(map(asyncio.wrap_future, keys), timeout=PATIENCE)
         self._task = asyncio.create_task(self._follower.run(), name="qeetid-authz-feed")
         await asyncio.sleep(0)  # a task that never began wouldn't clean up either
         self._start_watch()

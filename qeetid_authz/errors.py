@@ -36,6 +36,7 @@
     │   ├── InactiveAgentError          of an agent, gone or not active
     │   └── InactiveActorError          the actor is gone or may not act
     └── UnavailableError            a credential can't be judged now
+        ├── StaleError              what is known of who there is, is too old
         ├── KeysUnavailableError    the issuer's keys aren't known
         └── OverloadedError         too many API keys wait to be verified
 
@@ -297,6 +298,12 @@ class UnavailableError(AuthzError):
     """A credential can't be judged now; another attempt may succeed."""
 
     code = "unavailable"
+
+
+class StaleError(UnavailableError):
+    """The replica is too old to tell whether a credential still stands."""
+
+    code = "stale"
 
 
 class KeysUnavailableError(UnavailableError):

@@ -4,7 +4,7 @@ import logging
 import os
 from concurrent.futures import Future
 from math import inf
-from random import random
+from random import Random
 from threading import Event, Lock, Thread
 from time import monotonic, time
 from types import ModuleType
@@ -38,6 +38,7 @@ _WATCH_INTERVAL = 0.01  # seconds
 PATIENCE = 5.0  # seconds that closing waits for a poll to end
 
 log = logging.getLogger("qeetid_authz")
+_jitter = Random()  # noqa: S311  (no secret; an application may have seeded the other)
 _opened: "WeakSet[Replicated]" = WeakSet()
 
 
@@ -100,7 +101,7 @@ class Replicated(Engine):
             )
         super().__init__(semantics, monotonic, max_staleness, time)
         self.replica = Replica(
-            poll_interval, session_memory=max_token_life + _CLOCK_SLACK
+            poll_interval, session_memory=max_token_life + leeway + _CLOCK_SLACK
         )
         self.keyring: Keyring | None = None
         if jwks is not None:
@@ -187,13 +188,16 @@ class Replicated(Engine):
         return min(left, CREDENTIAL_MARGIN / 2)
 
     def _follow(self) -> "Following":
-        following: Following = driver().follow(self.replica, self, monotonic, random)
+        following: Following = driver().follow(
+            self.replica, self, monotonic, _jitter.random
+        )
         return following
 
     def _after_fork(self) -> None:
         """In a child nothing follows: answering there would never end being allowed."""
         self._lock = Lock()
         self._making = Lock()
+        self.keyring = self._made = None
         self.shut(
             NotOpenError(
                 "this authorizer was opened before a fork; open one in each process"

@@ -23,13 +23,14 @@ def describe(index: Index) -> dict[str, Any]:
         "permissions": index.permissions,
         "keys": index.keys,
         "users": identities.users,
-        "services": identities.services,
-        "agents": identities.agents,
+        "services": identities.services.rows,
+        "agents": identities.agents.rows,
         "api_keys": identities.api_keys.rows,
         "prefixes": _names(identities.api_keys),
         "clients": identities.clients.rows,
         "client_ids": _names(identities.clients),
         "revoked_sessions": identities.revoked_sessions,
+        "ip_rule_tenants": index.ip_rule_tenants,
         "ip_policies": {
             id_: (policy.enforced, policy.rules)
             for id_, policy in index.ip_policies.items()
@@ -51,5 +52,5 @@ def describe(index: Index) -> dict[str, Any]:
     }
 
 
-def _names(directory: Directory[Any]) -> dict[str, list[Id]]:
+def _names(directory: Directory[Any]) -> dict[Any, list[Id]]:
     return {name: sorted(ids) for name, ids in directory._by_name.items()}

@@ -31,6 +31,7 @@ from qeetid_authz.errors import (
     InactiveUserError,
     MalformedCredentialError,
     SessionRevokedError,
+    StaleError,
     TenantlessTokenError,
     TokenExpiredError,
     TokensUnconfiguredError,
@@ -42,8 +43,6 @@ from qeetid_authz.principal import Kind, Principal
 
 Found = TypeVar("Found")
 Steps: TypeAlias = Generator[Future[Any], None, Found]
-
-_API_KEY, _BEARER = "ApiKey ", "bearer "  # as Qeet ID's server reads them (fact 1.2)
 
 _REFUSALS: dict[Reason, type[AuthenticationError]] = {
     Reason.UNKNOWN_TENANT: InactiveTenantError,
@@ -111,20 +110,20 @@ class Authentication:
             raise TypeError("an Authorization header must be a string")
         self._engine.require_open()
         principal = None
-        if header.startswith(_API_KEY):
-            principal = self._known_key(header[7:].strip())
-        elif self._tokens is not None and header[:7].lower() == _BEARER:
-            verified = self._tokens.recognise(header[7:].strip())
+        if (key := read_api_key(header)) is not None:
+            principal = self._known_key(key)
+        elif self._tokens is not None and (token := read_bearer(header)) is not None:
+            verified = self._tokens.recognise(token)
             principal = None if verified is None else verified.principal
         if principal is None or self._engine.standing(principal) is not None:
             return None
         return principal
 
     def _judge(self, header: str) -> Steps[Principal]:
-        if header.startswith(_API_KEY):
-            principal = yield from self._api_key(header[7:].strip())
-        elif header[:7].lower() == _BEARER:
-            verified = yield from self.verify_token(header[7:].strip())
+        if (key := read_api_key(header)) is not None:
+            principal = yield from self._api_key(key)
+        elif (token := read_bearer(header)) is not None:
+            verified = yield from self._token(token)
             if verified.principal is None:
                 raise TenantlessTokenError(
                     "the token is bound to no tenant; switch to one first"
@@ -137,13 +136,26 @@ class Authentication:
         self._require_standing(principal)
         return principal
 
-    def verify_token(self, text: str) -> Steps[Verified]:
+    async def verify_token(self, text: str) -> Verified:
         """A token verified by itself, whatever has become of who it stands for.
 
         Raises:
             AuthenticationError: it is refused.
             KeysUnavailableError: the issuer's keys aren't known.
+            NotOpenError: the authorizer isn't open.
         """
+        return await run_async(self._token(text))
+
+    async def verify_client(self, client_id: str, secret: str) -> OidcClient | None:
+        """The OIDC client of an id and a secret; a public one needs none (fact 5).
+
+        Raises:
+            OverloadedError: too many secrets wait to be verified.
+            NotOpenError: the authorizer isn't open.
+        """
+        return await run_async(self._client(client_id, secret))
+
+    def _token(self, text: str) -> Steps[Verified]:
         self._engine.require_open()
         if self._tokens is None:
             raise TokensUnconfiguredError(
@@ -154,19 +166,15 @@ class Authentication:
             verified = yield from self._tokens.verify(text)
         return verified
 
-    def verify_client(
-        self, client_id: str, secret: str | None
-    ) -> Steps[OidcClient | None]:
-        """The OIDC client of an id and a secret; a public one needs none (fact 5)."""
+    def _client(self, client_id: str, secret: str) -> Steps[OidcClient | None]:
         candidates = self._engine.clients(client_id)
         for _, client in candidates:
             if client.is_public:
                 return client
-        text = secret or ""
-        digest = self._clients.digest(f"{client_id}\0{text}")
+        digest = self._clients.digest(f"{client_id}\0{secret}")
         known = self._clients.recognise(digest)
         if known is None or known not in candidates:
-            known = yield from self._clients.find(digest, candidates, text)
+            known = yield from self._clients.find(digest, candidates, secret)
         return None if known is None else known[1]
 
     def _known_key(self, text: str) -> Principal | None:
@@ -176,7 +184,10 @@ class Authentication:
             return None
         id_, verified = known
         row = self._engine.api_key(id_)
-        if row is None or row.secret_hash != verified.secret_hash:
+        if row is None or (row.prefix, row.secret_hash) != (
+            verified.prefix,
+            verified.secret_hash,
+        ):
             return None
         return _key_principal(id_, row.tenant)
 
@@ -199,6 +210,8 @@ class Authentication:
         reason = self._engine.standing(principal)
         if reason is None:
             return
+        if reason is Reason.STALE:
+            raise StaleError(SENTENCES[reason])
         refusal = _REFUSALS[reason]
         if reason is Reason.CREDENTIAL_EXPIRED and principal.kind is Kind.API_KEY:
             refusal = ApiKeyExpiredError
@@ -208,6 +221,19 @@ class Authentication:
             status = agent.status if agent and is_ours else None
             raise InactiveAgentError(SENTENCES[reason], status)
         raise refusal(SENTENCES[reason])
+
+
+def read_api_key(header: str) -> str | None:
+    """The API key in an `Authorization` header; None if it has another scheme.
+
+    Qeet ID tells `ApiKey` from `apikey` (fact 1.2).
+    """
+    return header[7:].strip() if header.startswith("ApiKey ") else None
+
+
+def read_bearer(header: str) -> str | None:
+    """The token in an `Authorization` header; None if it has another scheme."""
+    return header[7:].strip() if header[:7].lower() == "bearer " else None
 
 
 @lru_cache(RECOGNISED_LIMIT)

@@ -22,8 +22,8 @@ def verify_secret(stored_hash: str, secret: str) -> bool:
     from cryptography.exceptions import InvalidKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id  # noqa: PLC0415
 
-    given = secret.encode("utf-8", "surrogateescape")
     try:
+        given = secret.encode("utf-8", "surrogateescape")
         if stored_hash.startswith("$argon2id$"):
             Argon2id.verify_phc_encoded(given, stored_hash)
             return True

@@ -99,14 +99,15 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         understood = False
         parts = SplitResult("", "", "", "", "")
-    if not understood or not url.isascii() or " " in url:
+    if parts.scheme not in {"", "http", "https"}:
+        raise ValueError(
+            "keys come from an `http:` or `https:` URL, from PEM or from a path, and"
+            f" not from a URL of `{parts.scheme}:`"
+        )
+    if not understood or not parts.scheme or not url.isascii() or " " in url:
         raise ValueError(  # it may hold a password, and isn't quoted
             "the URL of the key endpoint can't be understood; percent-encode what isn't"
             " plain ASCII, also in a user or password"
-        )
-    if parts.scheme not in {"http", "https"}:
-        raise ValueError(
-            f"a key endpoint is asked by `http:` or `https:`, not by `{parts.scheme}:`"
         )
     return parts
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from random import random
+from random import Random
 from threading import Condition, Thread
 from time import monotonic
 
@@ -36,6 +36,7 @@ _RETRY_FIRST, _RETRY_LAST = 1.0, 60.0  # seconds
 _PROBLEMS_TOLD = 5
 _PATIENCE = 0.5  # seconds that closing waits for the thread to end
 
+_jitter = Random()  # noqa: S311  (no secret; an application may have seeded the other)
 _log = logging.getLogger("qeetid_authz")
 
 
@@ -259,7 +260,7 @@ class Keyring:
             _log.warning("keys can't be loaded: %s", error, extra={"code": error.code})
         longest = min(_RETRY_FIRST * 2.0 ** min(self._failures, 10), _RETRY_LAST)
         self._failures += 1
-        return max(longest * (0.5 + random() / 2), _APART)  # noqa: S311  (no secret)
+        return max(longest * (0.5 + _jitter.random() / 2), _APART)
 
     def _rest(self, pause: float) -> None:
         """Tell those who waited for the load, and set the time of the next."""

@@ -62,7 +62,7 @@ class SecretChecks(Generic[Row]):
     def digest(self, text: str) -> bytes:
         """What a credential is remembered by."""
         digest = self._keyed.copy()
-        digest.update(text.encode("utf-8", "surrogateescape"))
+        digest.update(text.encode("utf-8", "surrogatepass"))
         return digest.digest()
 
     def recognise(self, digest: bytes) -> tuple[Id, Row] | None:

@@ -18,8 +18,8 @@ from qeetid_authz.errors import KeysUnavailableError, UnknownSigningKeyError
 from qeetid_authz.ids import format_optional
 from qeetid_authz.principal import Kind, Principal
 
-RECOGNISED_LIMIT = 50_000
-"""Tokens that are remembered, the latest verified ones."""
+RECOGNISED_SIZE = 128 << 20
+"""Bytes of memory that remembered tokens take, about; the latest verified ones."""
 
 RECOGNISED_FOR = 300.0
 """Seconds after which a token is verified anew at the latest."""
@@ -34,12 +34,17 @@ class Verified:
         principal: who it stands for; None when it is bound to no tenant.
         until: when it must be verified anew, in seconds since the Unix epoch.
         generation: of the key set that it was verified with.
+        size: bytes of memory that it takes, about.
     """
 
     claims: Claims
     principal: Principal | None
     until: float
     generation: int
+    size: int
+
+
+_SIZE, _SCOPE_SIZE = 1500, 150  # bytes of what is remembered of a token, measured
 
 
 class TokenChecks:
@@ -62,7 +67,9 @@ class TokenChecks:
         self._expected = expected
         self._wall_clock = wall_clock
         self._keyed = blake2b(digest_size=32, key=token_bytes(32))
-        self._recognised: FIFOCache[bytes, Verified] = FIFOCache(RECOGNISED_LIMIT)
+        self._recognised: FIFOCache[bytes, Verified] = FIFOCache(
+            RECOGNISED_SIZE, getsizeof=lambda verified: verified.size
+        )
         self._lock = Lock()
 
     def recognise(self, text: str) -> Verified | None:
@@ -97,7 +104,7 @@ class TokenChecks:
         if key is None:
             raise self._unknown_key()
         verify_signature(token, key)
-        verified = self._judge(token, generation)
+        verified = self._judge(token, generation, len(text))
         with self._lock:
             self._recognised[self._digest(text)] = verified
         return verified
@@ -113,7 +120,7 @@ class TokenChecks:
             " loaded now; try again"
         )
 
-    def _judge(self, token: Token, generation: int) -> Verified:
+    def _judge(self, token: Token, generation: int, length: int) -> Verified:
         now = self._wall_clock()
         claims = read_claims(token.payload, self._expected, now)
         ends = inf
@@ -124,11 +131,12 @@ class TokenChecks:
             _principal(claims, None if ends == inf else ends),
             min(ends, now + RECOGNISED_FOR),
             generation,
+            _SIZE + _SCOPE_SIZE * claims.scope.count(" ") + length,
         )
 
     def _digest(self, text: str) -> bytes:
         digest = self._keyed.copy()
-        digest.update(text.encode("utf-8", "surrogateescape"))
+        digest.update(text.encode("utf-8", "surrogatepass"))
         return digest.digest()
 
 

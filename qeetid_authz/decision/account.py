@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from qeetid_authz.decision.authority import effective
 from qeetid_authz.decision.decision import Question, is_let_in
+from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.decision.sources import Source, sources
+from qeetid_authz.decision.standing import obstacle
 from qeetid_authz.ids import format_optional
 from qeetid_authz.index.index import Index
-from qeetid_authz.principal import Principal
+from qeetid_authz.model import IpRule
+from qeetid_authz.principal import Kind, Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +38,56 @@ class Account:
     """What a principal may.
 
     Attributes:
+        kind: as what it is judged; strict semantics see through a user-looking token.
         permissions: its effective permissions, sorted.
         grants: how it holds them, direct ones first, then by group and role.
         actor_grants: how who acts on its behalf holds them.
+        reason: why it may nothing at all, whatever it holds; None when it may act.
+        ip_rule: on an `ip_denied`, the rule that denies the address; None when none
+            of those that allow lets it in.
     """
 
+    kind: Kind
     permissions: tuple[str, ...] = ()
     grants: tuple[Grant, ...] = ()
     actor_grants: tuple[Grant, ...] = ()
+    reason: Reason | None = None
+    ip_rule: IpRule | None = None
 
 
 def account(index: Index, question: Question) -> Account:
     """Account for all that a principal may do; the permission asked for is ignored."""
     principal = question.principal
+    kind = _judged_kind(index, principal)
+    reason = obstacle(index, principal, question.now)
+    if reason is not None:
+        return Account(kind, reason=reason)
+    if not is_let_in(index, principal, question.address):
+        rule = _denying_rule(index, question)
+        return Account(kind, reason=Reason.IP_DENIED, ip_rule=rule)
     held = effective(index, principal, question.now)
-    if held is None or not is_let_in(index, principal, question.address):
-        return Account()
+    if held is None:
+        return Account(kind)
     lent = principal.actor if index.is_strict else None
     return Account(
+        kind,
         tuple(index.vocabulary.keys(held.mask)),
         _grants(index, principal, held.mask),
         () if lent is None else _grants(index, lent, held.mask),
     )
+
+
+def _judged_kind(index: Index, principal: Principal) -> Kind:
+    if principal.kind is Kind.USER and index.is_strict:
+        return index.identities.kind(principal.subject)
+    return principal.kind
+
+
+def _denying_rule(index: Index, question: Question) -> IpRule | None:
+    policy = index.ip_policies.get(question.principal.tenant)
+    if policy is None or question.address is None:
+        return None
+    return policy.denying(question.address)
 
 
 def _grants(index: Index, principal: Principal, held: int) -> tuple[Grant, ...]:

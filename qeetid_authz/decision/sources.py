@@ -39,7 +39,9 @@ def sources(index: Index, kind: Kind, who: bytes) -> Iterator[Source]:
         kind = index.identities.kind(subject)
     scopes: tuple[str, ...] = ()
     if kind is Kind.API_KEY:
-        key = index.identities.api_keys.rows[subject]
+        key = index.identities.api_keys.get(subject)
+        if key is None:
+            return
         if key.user is not None:
             yield from sources(index, Kind.USER, tenant + key.user)
             return

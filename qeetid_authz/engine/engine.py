@@ -36,6 +36,8 @@ class Engine(Roster):
     ) -> "Engine":
         """An engine over the facts of a declarative document; no I/O, no ageing.
 
+        It has no clock: neither its facts grow old, nor do credentials end.
+
         Raises:
             DocumentError: the document breaks its rules.
         """
@@ -79,7 +81,7 @@ class Engine(Roster):
             if self.is_stale:
                 self._require_index()
                 return False
-            grants = self._seat(principal)
+            grants = self._seats.kept(principal.key) or self._seat(principal)
             return grants is not None and grants.allows(key)
 
     def _seat(self, principal: Principal) -> Grants | None:
@@ -199,7 +201,10 @@ class Engine(Roster):
         question = self._question(principal, "", ip)
         with self._lock:
             index = self._require_index()
-            held = Account() if self.is_stale else account(index, question)
+            if self.is_stale:
+                held = Account(principal.kind, reason=Reason.STALE)
+            else:
+                held = account(index, question)
             return held, self._revision, self.age
 
     def effective_permissions(self, principal: Principal) -> list[str]:
@@ -227,8 +232,8 @@ class Engine(Roster):
         """The ids of all who hold a permission in a tenant, ascending.
 
         Users and, under strict semantics, service principals and agents: whoever may
-        be asked about as a user. All of them are of one revision, that of the call, however long the caller
-        takes to read on.
+        be asked about as a user, so no API keys. All of them are of one revision,
+        that of the call, however long the caller takes to read on.
 
         Raises:
             TypeError: `tenant_id` or `key` is no string.

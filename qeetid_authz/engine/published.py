@@ -88,7 +88,8 @@ class Published:
             revision = update if isinstance(update, Revision) else update.revision
             if compiled is not None:
                 if self._index is not None:
-                    compiled.identities.remember(self._index.identities)
+                    former = self._index.identities
+                    compiled.identities.remember(former, self._wall_clock())
                 self._index = compiled
                 self._seats.clear()
             elif isinstance(update, Changes):
@@ -98,7 +99,7 @@ class Published:
             self._expired = False
 
     def _apply(self, changes: Changes) -> None:
-        touched = apply_changes(self._require_index(), changes)
+        touched = apply_changes(self._require_index(), changes, self._wall_clock())
         if touched.everyone:
             self._seats.clear()
         else:

@@ -59,7 +59,11 @@ class Roster(Published):
         Raises:
             NotOpenError: the authorizer isn't open.
         """
-        if principal.key in self._answers:
-            return None  # nobody is seated who may not act
+        if self.is_stale:
+            self._require_index()
+            return Reason.STALE
+        # Nobody is seated who may not act, but for those whose actor may not.
+        if principal.key in self._answers and principal.actor is None:
+            return None
         with self._lock:
             return obstacle(self._require_index(), principal, self._wall_clock())

@@ -28,6 +28,7 @@ class Seats:
         self._kept: dict[bytes, Grants] = {}
         self._resting: dict[bytes, set[bytes]] = {}
         self._due: dict[int, set[bytes]] = {}
+        self._seconds_of: dict[bytes, int] = {}
         self._seconds: list[int] = []
 
     def take(self, key: bytes, grants: Grants) -> None:
@@ -68,6 +69,11 @@ class Seats:
             due = self._due[second] = set()
             heappush(self._seconds, second)
         due.add(key)
+        self._seconds_of[key] = second
+
+    def kept(self, key: bytes) -> Grants | None:
+        """The grants that a seat keeps, or None."""
+        return self._kept.get(key)
 
     def vacate(self, ground: bytes) -> None:
         """Take away the seats that rest on what changed."""
@@ -78,6 +84,9 @@ class Seats:
     def _leave(self, key: bytes) -> None:
         self.answers.pop(key, None)
         self._kept.pop(key, None)
+        second = self._seconds_of.pop(key, None)
+        if second in self._due:
+            self._due[second].discard(key)
         for ground in self._grounds.pop(key, ()):
             resting = self._resting[ground]
             resting.discard(key)
@@ -91,6 +100,7 @@ class Seats:
         self._kept.clear()
         self._resting.clear()
         self._due.clear()
+        self._seconds_of.clear()
         self._seconds.clear()
 
     def expire(self, now: float) -> None:

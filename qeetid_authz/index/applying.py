@@ -7,13 +7,14 @@ same index.
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.bundling import Bundling
 from qeetid_authz.index.compiler import note_foreign, note_scopes
 from qeetid_authz.index.index import Index
 from qeetid_authz.index.tenant import NOWHERE, Ids, Role, Tenant
-from qeetid_authz.model import Changes, IpRule, Owned
+from qeetid_authz.model import Changes, Owned
 
 
 @dataclass(slots=True)
@@ -30,17 +31,24 @@ class Touched:
     everyone: bool = False
 
 
-def apply_changes(index: Index, changes: Changes) -> Touched:
-    """Bring an index to the revision that the changes lead to, in place."""
-    return _Application(index, changes).run()
+def apply_changes(index: Index, changes: Changes, now: float = inf) -> Touched:
+    """Bring an index to the revision that the changes lead to, in place.
+
+    Args:
+        index: the index.
+        changes: what may differ.
+        now: seconds since the Unix epoch; revocations are forgotten by no later time.
+    """
+    return _Application(index, changes, now).run()
 
 
 class _Application:
     """One application of changes: entities, then relations, then what they grant."""
 
-    def __init__(self, index: Index, changes: Changes) -> None:
+    def __init__(self, index: Index, changes: Changes, now: float) -> None:
         self.index = index
         self.changes = changes
+        self.now = now
         self.touched = Touched()
         self.created: set[Id] = set()
         self.left: set[Id] = set()
@@ -177,7 +185,7 @@ class _Application:
     def change_identities(self) -> None:
         note_scopes(self.index, self.changes)
         turned: set[Id] = set()
-        for each in self.index.identities.change(self.changes):
+        for each in self.index.identities.change(self.changes, self.now):
             if each.holds:
                 turned.add(each.id)
             else:
@@ -190,20 +198,19 @@ class _Application:
                     self.move_user(id_, subject, _Edges(), _Edges())
 
     def change_ip_rules(self) -> None:
+        touched = set(self.changes.ip_enforced)
         for tenant, enforced in self.changes.ip_enforced.items():
-            if enforced or tenant in self.index.ip_policies:
-                self.index.ip_policy(tenant).enforced = enforced
+            self.index.ip_policy(tenant).enforced = enforced
         for id_, rule in self.changes.ip_rules.items():
-            self.change_ip_rule(id_, rule)
-        for tenant in [t for t, p in self.index.ip_policies.items() if p.is_void]:
-            del self.index.ip_policies[tenant]
-
-    def change_ip_rule(self, id_: Id, rule: IpRule | None) -> None:
-        for policy in self.index.ip_policies.values():
-            if id_ in policy.rules:
-                policy.put(id_, None)
-        if rule is not None:
-            self.index.ip_policy(rule.tenant).put(id_, rule)
+            former = self.index.ip_rule_tenants.pop(id_, None)
+            if former is not None:
+                self.index.ip_policy(former).put(id_, None)
+                touched.add(former)
+            if rule is not None:
+                self.index.put_ip_rule(id_, rule)
+        for tenant in touched:
+            if self.index.ip_policy(tenant).is_void:
+                del self.index.ip_policies[tenant]
 
     def forget(self, emptied: set[Id]) -> None:
         """Let go of what is gone and not referred to any more."""

@@ -65,16 +65,15 @@ def _identify(index: Index, snapshot: Snapshot) -> None:
     identities.load(snapshot)
     note_scopes(index, snapshot)
     for id_, rule in snapshot.ip_rules.items():
-        index.ip_policy(rule.tenant).put(id_, rule)
+        index.put_ip_rule(id_, rule)
     for tenant in snapshot.ip_enforced:
         index.ip_policy(tenant).enforced = True
 
 
 def note_scopes(index: Index, facts: Snapshot | Changes) -> None:
-    """Give a bit to each scope that may be somebody's authority by itself."""
-    for row in chain(
-        facts.services.values(), facts.agents.values(), facts.api_keys.values()
-    ):
+    """Give a bit to each scope that is somebody's authority by itself."""
+    unbound = (key for key in facts.api_keys.values() if key and key.user is None)
+    for row in chain(facts.services.values(), facts.agents.values(), unbound):
         for scope in row.scopes if row else ():
             index.vocabulary.add(scope)
 

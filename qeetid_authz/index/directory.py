@@ -1,6 +1,6 @@
 """Rows found by id or by a name that several may share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from qeetid_authz.ids import Id
@@ -13,9 +13,9 @@ class Directory(Generic[Row]):
 
     __slots__ = ("_by_name", "_name_of", "rows")
 
-    def __init__(self, name_of: Callable[[Row], str]) -> None:
+    def __init__(self, name_of: Callable[[Row], Hashable]) -> None:
         self.rows: dict[Id, Row] = {}
-        self._by_name: dict[str, set[Id]] = {}
+        self._by_name: dict[Hashable, set[Id]] = {}
         self._name_of = name_of
 
     def put(self, id_: Id, row: Row | None) -> Row | None:
@@ -35,6 +35,6 @@ class Directory(Generic[Row]):
         """The row of an id, or None."""
         return self.rows.get(id_)
 
-    def named(self, name: str) -> list[tuple[Id, Row]]:
+    def named(self, name: Hashable) -> list[tuple[Id, Row]]:
         """The rows of a name, by id."""
         return [(id_, self.rows[id_]) for id_ in sorted(self._by_name.get(name, ()))]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, takewhile
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.directory import Directory
@@ -18,8 +18,7 @@ from qeetid_authz.model import (
 )
 from qeetid_authz.principal import Kind
 
-Machines: TypeAlias = dict[Id, Machine]
-Row = TypeVar("Row")
+Machines: TypeAlias = Directory[Machine]
 
 
 class Difference(NamedTuple):
@@ -41,8 +40,8 @@ class Identities:
 
     Attributes:
         users: user id -> status, of those that exist.
-        services: service principals by id.
-        agents: agents by id.
+        services: service principals, by id and by tenant.
+        agents: agents, by id and by tenant.
         api_keys: API keys, by id and by prefix.
         clients: OIDC clients, by id and by client id.
         revoked_sessions: when each was revoked, in seconds since the Unix epoch, by
@@ -63,8 +62,8 @@ class Identities:
 
     def __init__(self) -> None:
         self.users: dict[Id, str] = {}
-        self.services: Machines = {}
-        self.agents: Machines = {}
+        self.services: Machines = Directory(lambda row: row.tenant)
+        self.agents: Machines = Directory(lambda row: row.tenant)
         self.api_keys: Directory[ApiKey] = Directory(lambda row: row.prefix)
         self.clients: Directory[OidcClient] = Directory(lambda row: row.client_id)
         self.revoked_sessions: dict[Id, float] = {}
@@ -72,8 +71,10 @@ class Identities:
 
     def load(self, snapshot: Snapshot) -> None:
         """Take over all but the users of a snapshot, which come packed."""
-        self.services.update(snapshot.services)
-        self.agents.update(snapshot.agents)
+        for machine_id, machine in snapshot.services.items():
+            self.services.put(machine_id, machine)
+        for machine_id, machine in snapshot.agents.items():
+            self.agents.put(machine_id, machine)
         for key_id, key in snapshot.api_keys.items():
             self.api_keys.put(key_id, key)
         for client_id, client in snapshot.clients.items():
@@ -81,18 +82,18 @@ class Identities:
         self.revoked_sessions.update(snapshot.revoked_sessions)
         self.session_memory = snapshot.session_memory
 
-    def remember(self, former: "Identities") -> None:
+    def remember(self, former: "Identities", now: float) -> None:
         """Keep what is known of revoked sessions, even if their rows are gone."""
         revoked = former.revoked_sessions | self.revoked_sessions
         by_time = sorted(revoked.items(), key=lambda session: session[1])
         self.revoked_sessions = dict(by_time)
-        self._forget(by_time[-1][1] if by_time else 0.0)
+        self._forget(min(by_time[-1][1] if by_time else 0.0, now))
 
     def kind(self, subject: Id) -> Kind:
         """What an id is that was given for a user's."""
-        if subject in self.agents:
+        if subject in self.agents.rows:
             return Kind.AGENT
-        return Kind.SERVICE if subject in self.services else Kind.USER
+        return Kind.SERVICE if subject in self.services.rows else Kind.USER
 
     def machine(self, kind: Kind, subject: Id) -> Machine | None:
         """The agent or service principal of an id, or None."""
@@ -112,11 +113,13 @@ class Identities:
 
     def registered_for(self, tenant: Id, scope: str) -> Iterator[Id]:
         """The machines of a tenant that may act and are registered with a scope."""
-        for id_, machine in chain(self.services.items(), self.agents.items()):
+        for id_, machine in chain(
+            self.services.named(tenant), self.agents.named(tenant)
+        ):
             if scope in machine.scopes and self.may_act(tenant, id_):
                 yield id_
 
-    def change(self, changes: Changes) -> list[Difference]:
+    def change(self, changes: Changes, now: float) -> list[Difference]:
         """Take over what changed; what differs by it for those who act."""
         differing = [*self._change_users(changes.users)]
         differing += _change_machines(self.services, changes.services)
@@ -128,11 +131,15 @@ class Identities:
         for client_id, client in changes.clients.items():
             self.clients.put(client_id, client)
         differing += self._revoke(changes.revoked_sessions)
+        latest = max(filter(None, changes.revoked_sessions.values()), default=0.0)
+        self._forget(min(latest, now))
         return differing
 
     def _change_users(self, changed: Mapping[Id, str | None]) -> Iterator[Difference]:
         for user, status in changed.items():
-            former = _put(self.users, user, status)
+            former = self.users.pop(user, None)
+            if status is not None:
+                self.users[user] = status
             if (former in MAY_ACT) != (status in MAY_ACT):
                 yield Difference(user, (), holds=True)
 
@@ -142,11 +149,10 @@ class Identities:
             if revoked_at is not None and session not in known:
                 known[session] = revoked_at
                 yield Difference(session, (), holds=False)
-        self._forget(max(filter(None, revoked.values()), default=0.0))
 
-    def _forget(self, latest: float) -> None:
-        """Let go of what was revoked long before the latest revocation."""
-        known, horizon = self.revoked_sessions, latest - self.session_memory
+    def _forget(self, now: float) -> None:
+        """Let go of what was revoked so long ago that it can't matter."""
+        known, horizon = self.revoked_sessions, now - self.session_memory
         for session in list(takewhile(lambda each: known[each] < horizon, known)):
             del known[session]
 
@@ -155,17 +161,10 @@ def _change_machines(
     machines: Machines, changed: Mapping[Id, Machine | None]
 ) -> Iterator[Difference]:
     for id_, machine in changed.items():
-        former = _put(machines, id_, machine)
+        former = machines.put(id_, machine)
         if former != machine:
             yield Difference(id_, _tenants(former, machine), holds=True)
 
 
 def _tenants(*rows: Machine | ApiKey | None) -> tuple[Id, ...]:
     return tuple({row.tenant for row in rows if row is not None})
-
-
-def _put(rows: dict[Id, Row], id_: Id, row: Row | None) -> Row | None:
-    former = rows.pop(id_, None)
-    if row is not None:
-        rows[id_] = row
-    return former

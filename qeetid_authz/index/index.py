@@ -7,7 +7,7 @@ from qeetid_authz.index.identities import Identities
 from qeetid_authz.index.iprules import IpPolicy
 from qeetid_authz.index.permissions import Grants, Vocabulary
 from qeetid_authz.index.tenant import NOWHERE, Ids, Profile, Role, Tenant
-from qeetid_authz.model import ACTIVE, Owned, Semantics
+from qeetid_authz.model import ACTIVE, IpRule, Owned, Semantics
 
 
 class Index:
@@ -19,6 +19,7 @@ class Index:
         keys: their keys.
         identities: who there is to act.
         ip_policies: tenant id -> from where one may act in it, where laid down.
+        ip_rule_tenants: IP rule id -> its tenant.
         foreign_roles: role id -> tenants that refer to it without owning it.
         foreign_groups: the same of groups.
         orphans: permission id that doesn't exist -> roles that bundle it.
@@ -30,6 +31,7 @@ class Index:
         "groups",
         "identities",
         "ip_policies",
+        "ip_rule_tenants",
         "is_strict",
         "keys",
         "orphans",
@@ -50,6 +52,7 @@ class Index:
         self.groups: dict[Id, Owned] = {}
         self.identities = Identities()
         self.ip_policies: dict[Id, IpPolicy] = {}
+        self.ip_rule_tenants: dict[Id, Id] = {}
         self.tenants: dict[Id, Tenant] = {}
         self.foreign_roles: dict[Id, set[Id]] = {}
         self.foreign_groups: dict[Id, set[Id]] = {}
@@ -68,6 +71,11 @@ class Index:
         if policy is None:
             policy = self.ip_policies[tenant] = IpPolicy()
         return policy
+
+    def put_ip_rule(self, id_: Id, rule: IpRule) -> None:
+        """Lay down a rule that isn't."""
+        self.ip_policy(rule.tenant).put(id_, rule)
+        self.ip_rule_tenants[id_] = rule.tenant
 
     def may_act(self, tenant: Id, subject: Id) -> bool:
         """Whether its own status lets a user or a machine act in a tenant."""

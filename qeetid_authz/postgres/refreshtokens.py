@@ -10,17 +10,20 @@ from hashlib import sha256
 from typing import LiteralString, NamedTuple, Self
 
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, TooManyRequests
 
-from qeetid_authz.errors import NotOpenError, UnreachableError
+from qeetid_authz.errors import NotOpenError, OverloadedError, UnreachableError
 from qeetid_authz.postgres.connecting import Row, complete, translated
 from qeetid_authz.postgres.queries import load
 
 CONNECTION_LIMIT = 4
 """Lookups under way at once; each has a connection of its own."""
 
-WAITING_LIMIT = 64
-"""Lookups that may wait for a connection; further ones fail at once."""
+WAITING_LIMIT = 1000
+"""Lookups that may wait for a connection; further ones fail at once.
+
+How long each waits is bounded by `PATIENCE`.
+"""
 
 PATIENCE = 2.0
 """Seconds after which a lookup fails, whatever the database is doing."""
@@ -108,6 +111,7 @@ class RefreshTokens:
 
         Raises:
             DatabaseError: the database doesn't answer in time, or refuses.
+            OverloadedError: too many lookups wait already.
             NotOpenError: this isn't open.
         """
         if self._pool is None:
@@ -139,12 +143,17 @@ async def _look_up(
     queries: Sequence[LiteralString],
 ) -> RefreshToken | None:
     with translated():
-        async with pool.connection() as connection:
-            for query in queries:
-                cursor = await connection.execute(query, [digest])
-                row = await cursor.fetchone()
-                if row is not None:
-                    return RefreshToken(*row)
+        try:
+            async with pool.connection() as connection:
+                for query in queries:
+                    cursor = await connection.execute(query, [digest])
+                    row = await cursor.fetchone()
+                    if row is not None:
+                        return RefreshToken(*row)
+        except TooManyRequests:
+            raise OverloadedError(
+                "too many refresh tokens wait to be looked up; try again in a second"
+            ) from None
     return None
 
 

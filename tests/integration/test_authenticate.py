@@ -15,7 +15,7 @@ from qeetid_authz import errors
 from qeetid_authz.authorizer import AsyncAuthorizer, Authorizer
 from qeetid_authz.credentials.secretchecks import PENDING_A_NAME
 from qeetid_authz.decision.reasons import Reason
-from qeetid_authz.principal import Kind
+from qeetid_authz.principal import Kind, Principal
 from tests.integration.following import eventually
 from tests.integration.world import (
     AGENT,
@@ -35,7 +35,7 @@ from tests.integration.world import (
 )
 from tests.issuer import NOBODY, Issuer, user_claims
 from tests.keyserver import Answer
-from tests.server.town import ACME, ANN, BOB, KEY, OTHER, argon2id
+from tests.server.town import ACME, ANN, BOB, KEY, OTHER, argon2id, uuid
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def test_a_key_of_nobody_has_its_scopes(
     assert [] == here.authz.effective_permissions(principal)
 
 
-def test_a_key_whose_user_was_purged_keeps_its_scopes_only(
+def test_a_key_whose_user_was_purged_is_nobodys(
     here: World, connection: psycopg.Connection[Any]
 ) -> None:
     """Purging a user unbinds its keys, which then have no authority but their scopes."""
@@ -352,6 +352,8 @@ def test_a_key_whose_secret_changed_is_another(
         ("ApiKey qk_unknown.secret", errors.UnknownApiKeyError),
         ("ApiKey \udcff.\udcff", errors.UnknownApiKeyError),
         ("Bearer \udcff", errors.MalformedCredentialError),
+        ("Bearer \ud800", errors.MalformedCredentialError),
+        ("ApiKey qk_annsAAAA.\ud800", errors.UnknownApiKeyError),
     ],
 )
 def test_what_is_no_credential_is_refused(
@@ -508,6 +510,87 @@ def test_mirror_looks_at_what_the_hosted_server_looks_at(
         assert here.authz.can(principal, KEY)
         assert refused(here, here.agents(), errors.InactiveAgentError)
         assert refused(here, here.anns(exp=1), errors.TokenExpiredError)
+
+
+def test_who_is_too_old_to_tell_says_so(
+    here: World, connection: psycopg.Connection[Any]
+) -> None:
+    """A stale replica judges no credential, known to it or not."""
+    known = here.anns()
+    here.authz.authenticate(known)
+    connection.execute("ALTER TABLE rbac.roles DISABLE TRIGGER ALL")
+    eventually(lambda: here.authz.is_stale)
+
+    for header in (known, here.agents(), f"ApiKey {ANNS_KEY}"):
+        with pytest.raises(errors.StaleError):
+            here.authz.authenticate(header)
+    assert refused(here, "ApiKey qk_unknown.x", errors.UnknownApiKeyError)
+
+
+def test_a_held_principals_actor_is_looked_at(
+    here: World, connection: psycopg.Connection[Any]
+) -> None:
+    """Asking for its permissions first changes nothing about who is refused."""
+    header = here.anns(act={"sub": AGENT})
+    principal = here.authz.authenticate(header)
+    connection.execute("UPDATE auth.agents SET status = 'suspended'")
+    eventually(lambda: not here.authz.can(principal, KEY))
+
+    assert refused(here, header, errors.InactiveActorError)
+    assert here.authz.standing(principal) is Reason.ACTOR_LACKS
+
+
+def test_a_key_under_another_prefix_is_another(
+    here: World, connection: psycopg.Connection[Any]
+) -> None:
+    """A recognised text isn't, once the database has the key under another prefix."""
+    here.authz.authenticate(f"ApiKey {ANNS_KEY}")
+
+    connection.execute(
+        "UPDATE auth.api_keys SET prefix = 'qk_renamed' WHERE user_id = %s", (ANN,)
+    )
+
+    eventually(lambda: refused(here, f"ApiKey {ANNS_KEY}", errors.UnknownApiKeyError))
+    secret = ANNS_KEY.partition(".")[2]
+    assert here.authz.authenticate(f"ApiKey qk_renamed.{secret}").kind is Kind.API_KEY
+
+
+def test_an_opening_that_failed_may_be_tried_again(
+    connection: psycopg.Connection[Any], database: str
+) -> None:
+    """Also with an issuer: what failed was the database."""
+    populate(connection)
+    key = Issuer().keys[0].pem.decode()
+    authz = Authorizer(database, jwks=key)
+    connection.execute("UPDATE qeetid_authz.meta SET version = 1")
+    with pytest.raises(errors.NotMigratedError):
+        authz.__enter__()
+    connection.execute("UPDATE qeetid_authz.meta SET version = 2")
+
+    with authz:
+        assert authz.authenticate(f"ApiKey {ANNS_KEY}").kind is Kind.API_KEY
+
+
+def test_revocations_are_remembered_for_the_longest_life() -> None:
+    """That of a token, with the leeway that it is given beyond its end."""
+    authz = Authorizer("dbname=x", max_token_life=100.0, leeway=50.0)
+
+    assert authz.replica.session_memory >= 150.0
+    for options in ({"leeway": -1.0}, {"max_token_life": 0.0}, {"max_token_life": 1e9}):
+        with pytest.raises(ValueError, match="must be at least 0 seconds"):
+            Authorizer("dbname=x", **options)  # type: ignore[arg-type]
+
+
+def test_an_account_of_who_acts_by_a_key_that_is_gone(here: World) -> None:
+    """It is empty, as is everything of such a principal."""
+    gone = Principal.api_key(uuid("api key", "gone"), ACME)
+    acting = Principal.user(ANN, ACME, actor=gone)
+
+    account, _, _ = here.authz.account(acting)
+
+    assert account.permissions == ()
+    assert not here.authz.can(acting, KEY)
+    assert here.authz.explain(acting, KEY).reason is Reason.ACTOR_LACKS
 
 
 def test_an_expired_principal_may_nothing(here: World) -> None:

@@ -772,7 +772,7 @@ def test_a_feed_that_fails_unforeseen_starts_over(
         raise KeyError("a defect")
 
     with Authorizer.open(database) as authz:
-        monkeypatch.setattr("qeetid_authz.published.apply_changes", defect)
+        monkeypatch.setattr("qeetid_authz.engine.published.apply_changes", defect)
         filled.execute("DELETE FROM tenant.group_members")
 
         assert_follows(authz, filled)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qeetid_authz.decision.reasons import Reason
+from qeetid_authz.decision.standing import obstacle
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.ids import format_id
 from qeetid_authz.model import Semantics
@@ -99,7 +100,10 @@ def test_standing_is_what_keeps_from_everything(random: Random) -> None:
     engine = engine_over(random_tables(random), Semantics.STRICT)
     for _ in range(60):
         who = random_principal(random)
+        if random.random() < 0.5:
+            engine.can(who, random.choice(KEYS))  # which seats some
         reason = engine.standing(who)
+        assert reason is (obstacle(engine._require_index(), who, NOW))
         if reason is not None:
             assert {reason} == {engine.check(who, key).reason for key in ASKED}
 

@@ -1,10 +1,13 @@
 """Who there is: rows by name, and sessions that stay revoked."""
 
+from math import inf
+
 from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.engine.engine import Engine
+from qeetid_authz.index.compiler import compile_snapshot
 from qeetid_authz.index.directory import Directory
 from qeetid_authz.index.identities import Identities
-from qeetid_authz.model import SESSION_MEMORY, ApiKey, Changes, Snapshot
+from qeetid_authz.model import SESSION_MEMORY, ApiKey, Changes, Semantics, Snapshot
 from qeetid_authz.principal import Principal
 from qeetid_authz.revision import Revision
 from tests.server.town import ACME, ANN, KEY, town, uuid
@@ -45,11 +48,37 @@ def test_a_revocation_is_forgotten_when_it_can_not_matter() -> None:
     identities = Identities()
     for number, revoked_at in enumerate((1.0, 2.0, 2.0 + SESSION_MEMORY)):
         session = named("session", number)
-        identities.change(Changes(NOW, revoked_sessions={session: revoked_at}))
+        changes = Changes(NOW, revoked_sessions={session: revoked_at})
+        identities.change(changes, now=inf)
 
     assert {named("session", 1), named("session", 2)} == set(
         identities.revoked_sessions
     )
+
+
+def test_a_clock_that_jumps_takes_no_revocation_back() -> None:
+    """What a database says of the future makes nothing forgotten before its time."""
+    identities, former = Identities(), Identities()
+    first, odd = named("session", 1), named("session", 2)
+    identities.change(Changes(NOW, revoked_sessions={first: 100.0}), now=200.0)
+    jumped = Changes(NOW, revoked_sessions={odd: 100.0 + 2 * SESSION_MEMORY})
+    identities.change(jumped, now=200.0)
+    former.remember(identities, now=200.0)
+
+    assert {first, odd} == set(identities.revoked_sessions)
+    assert {first, odd} == set(former.revoked_sessions)
+
+
+def test_scopes_of_a_users_key_are_no_authority() -> None:
+    """They limit only, so that nobody's keys make the vocabulary grow."""
+    bound = ApiKey(named("tenant", 1), TWO, "qk_a", "x", ("bound",), None, False)
+    free = bound._replace(user=None, scopes=("free",))
+    index = compile_snapshot(
+        Snapshot(NOW, api_keys={ONE: bound, TWO: free}), Semantics.STRICT
+    )
+
+    assert index.vocabulary.position("bound") is None
+    assert index.vocabulary.position("free") is not None
 
 
 def test_nothing_takes_a_revocation_back() -> None:

@@ -82,6 +82,21 @@ def test_a_seat_on_two_grounds_leaves_nothing_behind() -> None:
     assert not table._grounds
 
 
+def test_seats_that_were_given_up_are_forgotten() -> None:
+    """Taken and given up again and again, nothing remains until their end."""
+    table = Seats()
+    for n in range(100):
+        key = bytes([n]) * 64
+        table.take_bounded(key, GRANTS, [GROUNDS[0]], 1000.0)
+        assert table.kept(key) is GRANTS
+        table.vacate(GROUNDS[0])
+        assert table.kept(key) is None
+
+    assert sum(map(len, table._due.values())) == 0
+    table.expire(2000.0)
+    assert not table._due
+
+
 def test_seats_with_bounds_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has ever new tokens made doesn't fill the memory."""
     monkeypatch.setattr(seats, "LIMIT", 3)
