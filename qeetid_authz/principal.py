@@ -30,7 +30,8 @@ class Bounds(TypedDict, total=False):
             out, it limits nothing.
         session_id: the session it belongs to, a UUID in any spelling.
         actor: who acts on the principal's behalf, in the same tenant. Only its
-            authority counts, none of its own bounds (RFC 8693, section 4.1).
+            authority counts (RFC 8693, section 4.1), none of its own bounds, nor the
+            scopes of an API key that is a user's.
         expires_at: when it ends, in seconds since the Unix epoch.
     """
 

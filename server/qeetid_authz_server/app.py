@@ -7,6 +7,7 @@ from aiohttp import web
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.postgres.refreshtokens import RefreshTokens
 from qeetid_authz_server.addresses import UnixAddress
+from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.clients import Clients
 from qeetid_authz_server.health import Health
@@ -28,7 +29,10 @@ from qeetid_authz_server.routes.whoami import WhoamiRoute
 from qeetid_authz_server.settings import CallerAuth, Settings
 
 AUTHORIZER: Final = web.AppKey("authorizer", AsyncAuthorizer)
+BODIES: Final = web.AppKey("bodies", Bodies)
 HEALTH: Final = web.AppKey("health", Health)
+
+_INTROSPECTION_PATHS = (INTROSPECTION_PATH, f"/v1{INTROSPECTION_PATH}")
 
 
 def make_app(settings: Settings) -> web.Application:
@@ -50,27 +54,31 @@ def make_app(settings: Settings) -> web.Application:
     )
     gate = Gate(authorizer, is_open=settings.caller_auth is CallerAuth.OFF)
     refresh_tokens = RefreshTokens(settings.database_url)
-    health = Health()
+    health, bodies = Health(), Bodies()
     app = web.Application(
-        middlewares=[make_guard(health)],
+        middlewares=[make_guard(health, _INTROSPECTION_PATHS)],
         client_max_size=body_limit(settings.batch_limit),
     )
     app[AUTHORIZER] = authorizer
+    app[BODIES] = bodies
     app[HEALTH] = health
     app.cleanup_ctx.extend(
         [reading_keys(settings), following(authorizer), looking_up(refresh_tokens)]
     )
-    app.add_routes(_routes(authorizer, gate, health, settings))
-    app.add_routes(_token_routes(authorizer, refresh_tokens, settings))
+    batch = BatchRoute(authorizer, gate, bodies, settings.batch_limit)
+    app.add_routes(_routes(authorizer, gate, batch, health))
+    clients = Clients(authorizer, trusts_all=_trusts_all(settings))
+    introspection = Introspection(authorizer, refresh_tokens, settings.audience)
+    introspect = IntrospectRoute(clients, introspection, bodies)
+    app.add_routes(_token_routes(authorizer, introspect))
     return app
 
 
 def _routes(
-    authorizer: AsyncAuthorizer, gate: Gate, health: Health, settings: Settings
+    authorizer: AsyncAuthorizer, gate: Gate, batch: BatchRoute, health: Health
 ) -> list[web.RouteDef]:
     watch = HealthRoutes(health, authorizer)
     permissions = PermissionsRoute(authorizer, gate)
-    batch = BatchRoute(authorizer, gate, settings.batch_limit)
     return [
         web.get("/v1/check", CheckRoute(authorizer, gate).get, allow_head=False),
         web.post("/v1/check/batch", batch.post),
@@ -86,17 +94,16 @@ def _routes(
 
 
 def _token_routes(
-    authorizer: AsyncAuthorizer, refresh_tokens: RefreshTokens, settings: Settings
+    authorizer: AsyncAuthorizer, introspect: IntrospectRoute
 ) -> list[web.RouteDef]:
-    is_off = settings.caller_auth is CallerAuth.OFF
-    is_local = isinstance(settings.address, UnixAddress)
-    clients = Clients(authorizer, trusts_all=is_off and is_local)
-    introspection = Introspection(authorizer, refresh_tokens, settings.audience)
-    introspect = IntrospectRoute(clients, introspection)
     discovery = DiscoveryRoutes(authorizer)
     return [
-        web.post(INTROSPECTION_PATH, introspect.post),
-        web.post(f"/v1{INTROSPECTION_PATH}", introspect.post),
+        *(web.post(path, introspect.post) for path in _INTROSPECTION_PATHS),
         web.get(JWKS_PATH, discovery.jwks, allow_head=False),
         web.get(CONFIGURATION_PATH, discovery.configuration, allow_head=False),
     ]
+
+
+def _trusts_all(settings: Settings) -> bool:
+    is_off = settings.caller_auth is CallerAuth.OFF
+    return is_off and isinstance(settings.address, UnixAddress)

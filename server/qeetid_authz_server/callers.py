@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
+from qeetid_authz.credentials.authentication import read_api_key, read_bearer
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.errors import (
     ApiKeyExpiredError,
@@ -86,7 +87,7 @@ class Gate:
     def _problem(self, presented: str, refusal: AuthenticationError) -> Problem:
         """How a refusal reads: that of a token never says what is wrong with it."""
         cause = refusal.code
-        if _is_api_key(presented):
+        if read_api_key(presented) is not None:
             expired = isinstance(refusal, ApiKeyExpiredError)
             code = Code.KEY_EXPIRED if expired else Code.KEY_INVALID
             return Problem(code, challenge=self._challenge, cause=cause)
@@ -104,8 +105,4 @@ class Gate:
 
 
 def _has_known_scheme(presented: str) -> bool:
-    return _is_api_key(presented) or presented[:7].lower() == "bearer "
-
-
-def _is_api_key(presented: str) -> bool:
-    return presented.startswith("ApiKey ")
+    return read_api_key(presented) is not None or read_bearer(presented) is not None

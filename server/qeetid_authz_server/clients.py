@@ -8,14 +8,12 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 
 from qeetid_authz.authorizer import AsyncAuthorizer
-from qeetid_authz.credentials.authentication import run_async
+from qeetid_authz.credentials.authentication import read_api_key
 from qeetid_authz.errors import AuthenticationError
 from qeetid_authz.ids import Id
-from qeetid_authz.model import OidcClient
 from qeetid_authz_server.problems import Code, Problem
 
 _BASIC = "basic "
-_API_KEY = "ApiKey "
 _CHALLENGE = 'Basic realm="qeetid-authz"'
 
 
@@ -51,11 +49,11 @@ class Clients:
         if len(authorizations) > 1:
             raise Problem(Code.BAD_REQUEST, "more than one Authorization header")
         header = next(iter(authorizations), "")
-        if header.startswith(_API_KEY):
+        if read_api_key(header) is not None:
             return await self._tenant_of_key(header)
         credentials = read_basic(header) or _form_credentials(form)
         if credentials is not None:
-            client = await self._client(*credentials)
+            client = await self._authorizer.authentication.verify_client(*credentials)
             if client is None:
                 raise _failed(header)
             return client.tenant
@@ -69,10 +67,6 @@ class Clients:
         except AuthenticationError as refusal:
             raise Problem(Code.CLIENT_AUTH_FAILED, cause=refusal.code) from None
         return principal.tenant
-
-    async def _client(self, client_id: str, secret: str) -> OidcClient | None:
-        authentication = self._authorizer.authentication
-        return await run_async(authentication.verify_client(client_id, secret))
 
 
 def read_basic(header: str) -> tuple[str, str] | None:

@@ -5,6 +5,7 @@ import re
 from aiohttp import hdrs, web
 
 from qeetid_authz.credentials.tokens import TOKEN_SIZE_LIMIT
+from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.query import parse_query
 
@@ -19,16 +20,17 @@ _FORM_TYPE = "application/x-www-form-urlencoded"
 _BROKEN = re.compile(rb";|%(?![0-9A-Fa-f]{2})")
 
 
-async def read_form(request: web.Request) -> dict[bytes, bytes]:
+async def read_form(request: web.Request, bodies: Bodies) -> dict[bytes, bytes]:
     """The first value of each field; the body's come before the query string's.
 
     Unlike a query string, a form isn't read in part: one broken pair spoils it (fact
     5).
 
     Raises:
-        Problem: it can't be read, or is too large.
+        Problem: it can't be read, is too large or takes too long.
     """
-    body = await _read_body(request)
+    async with bodies.arriving(Code.FORM_INVALID):
+        body = await _read_body(request)
     target = request.raw_path
     _check(target.partition("?")[2].encode("utf-8", "surrogateescape"), "query string")
     _check(body, "body")

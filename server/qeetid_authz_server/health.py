@@ -33,8 +33,8 @@ class Health:
         """The state in words, for `/readyz`.
 
         Members are `status` (`ready` or `unready`), `cause` when unready, `error`,
-        the code of what keeps the feed from being read, `keys_error`, code and message
-        of what keeps the issuer's keys from being read, `revision` and `age_s`, in
+        the code of what keeps the feed from being read, `keys_error`, that of what
+        keeps the issuer's keys from being read, `revision` and `age_s`, in
         seconds, and `keys_age_s` where tokens are taken, null before the first load.
         """
         cause = self.cause(authorizer)
@@ -45,8 +45,7 @@ class Health:
             report["error"] = authorizer.last_error.code
         keyring = authorizer.keyring
         if keyring is not None and keyring.last_error is not None:
-            error = keyring.last_error
-            report["keys_error"] = f"{error.code}: {error}"
+            report["keys_error"] = keyring.last_error.code
         loaded = authorizer.is_loaded
         report["revision"] = str(authorizer.revision) if loaded else None
         report["age_s"] = round(authorizer.age, 3) if loaded else None

@@ -5,16 +5,20 @@ strict semantics nobody is active who may not act, and nobody is told of the tok
 another tenant.
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias
 
 from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
-from qeetid_authz.credentials.authentication import run_async
 from qeetid_authz.credentials.claims import Claims
 from qeetid_authz.decision.reasons import SENTENCES, Reason
-from qeetid_authz.errors import AuthenticationError
+from qeetid_authz.errors import (
+    AuthenticationError,
+    DatabaseError,
+    UnreachableError,
+)
 from qeetid_authz.ids import Id, format_id
 from qeetid_authz.model import Semantics
 from qeetid_authz.postgres.refreshtokens import RefreshToken, RefreshTokens
@@ -23,6 +27,8 @@ from qeetid_authz_server.problems import Code, Problem
 
 Members: TypeAlias = dict[str, Any]
 """Of an active token, in alphabetical order."""
+
+_log = logging.getLogger(__name__)
 
 
 class Introspection:
@@ -45,6 +51,7 @@ class Introspection:
         self._refresh_tokens = refresh_tokens
         self._audience = audience
         self._is_strict = authorizer.semantics is Semantics.STRICT
+        self._failure = ""
 
     async def of(self, token: bytes, hint: bytes, asker: Id | None) -> Members | None:
         """What to say of an active token; None when it is inactive.
@@ -55,9 +62,8 @@ class Introspection:
             asker: the tenant of who asks; None where it needn't say who it is.
 
         Raises:
-            Problem: the replica is stale.
-            UnavailableError: the issuer's keys aren't known.
-            DatabaseError: refresh tokens can't be looked up.
+            Problem: the replica is stale, or refresh tokens can't be looked up.
+            UnavailableError: the issuer's keys aren't known, or too many wait.
         """
         if not token:
             return None
@@ -79,9 +85,8 @@ class Introspection:
 
     async def _of_access_token(self, token: bytes, asker: Id | None) -> Members | None:
         text = token.decode("utf-8", "surrogateescape")
-        authentication = self._authorizer.authentication
         try:
-            verified = await run_async(authentication.verify_token(text))
+            verified = await self._authorizer.authentication.verify_token(text)
         except AuthenticationError:
             return None
         if self._is_strict and not self._may_act(verified.principal, asker):
@@ -89,12 +94,31 @@ class Introspection:
         return _access_members(verified.claims, self._audience)
 
     async def _of_refresh_token(self, token: bytes, asker: Id | None) -> Members | None:
-        found = await self._refresh_tokens.find(token, of_logins=self._is_strict)
+        found = await self._find(token)
         if found is None:
             return None
         if self._is_strict and not self._may_act(_holder(found), asker):
             return None
         return _refresh_members(found)
+
+    async def _find(self, token: bytes) -> RefreshToken | None:
+        try:
+            found = await self._refresh_tokens.find(token, of_logins=self._is_strict)
+        except DatabaseError as error:
+            self._note_failure(error)
+            detail = "refresh tokens can't be looked up now"
+            if isinstance(error, UnreachableError):
+                detail = "the database doesn't answer"
+            raise Problem(Code.UNAVAILABLE, detail) from None
+        self._failure = ""
+        return found
+
+    def _note_failure(self, error: DatabaseError) -> None:
+        """Tell the log what is wrong, once for as long as it stays so."""
+        if self._failure != error.code:
+            extra = {"cause": error.code, "error": str(error)}
+            _log.warning("lookup_failed", extra=extra)
+        self._failure = error.code
 
     def _may_act(self, principal: Principal | None, asker: Id | None) -> bool:
         """Whether a token's principal may act, and the asker be told of it."""

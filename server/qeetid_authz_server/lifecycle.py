@@ -1,14 +1,21 @@
 """What the sidecar holds while it runs: entered in order, left in reverse."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
+from qeetid_authz.credentials.keyendpoint import KeyEndpoint
+from qeetid_authz.credentials.keysources import source_of
+from qeetid_authz_server.addresses import TcpAddress
 from qeetid_authz_server.settings import Settings, require_readable_keys
 
 Context: TypeAlias = Callable[[web.Application], AsyncIterator[None]]
+
+_log = logging.getLogger(__name__)
 
 
 def following(authorizer: AsyncAuthorizer) -> Context:
@@ -26,6 +33,22 @@ def reading_keys(settings: Settings) -> Context:
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
         require_readable_keys(settings)
+        host = _host_in_the_open(settings)
+        if host is not None:
+            why = "keys over plain http can be replaced on the way; use https"
+            _log.warning("keys_unprotected", extra={"host": host, "detail": why})
         yield
 
     return context
+
+
+def _host_in_the_open(settings: Settings) -> str | None:
+    """Whence the issuer's keys come over a network in plain HTTP, if they do."""
+    if settings.jwks is None:
+        return None
+    if not isinstance(source_of(settings.jwks), KeyEndpoint):
+        return None
+    parts = urlsplit(settings.jwks)
+    host = parts.hostname or ""
+    is_exposed = parts.scheme == "http" and not TcpAddress(host, 0).is_loopback
+    return host if is_exposed else None

@@ -1,7 +1,9 @@
 """What surrounds every request: its id, its log line, and the form of its refusal."""
 
 import logging
+from collections.abc import Collection
 from time import perf_counter
+from types import MappingProxyType
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -25,12 +27,20 @@ from qeetid_authz_server.responses import (
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 _FIRST_REMARKABLE = 300  # status; decisions are many, and look alike
+_NOT_STORED = MappingProxyType(
+    {hdrs.CACHE_CONTROL: "no-store", hdrs.PRAGMA: "no-cache"}
+)
 
 _log = logging.getLogger(__name__)
 
 
-def make_guard(health: Health) -> Middleware:
-    """The one middleware: what leaves it is complete and in the sidecar's form."""
+def make_guard(health: Health, never_stored: Collection[str] = ()) -> Middleware:
+    """The one middleware: what leaves it is complete and in the sidecar's form.
+
+    Args:
+        health: what counts the requests in flight.
+        never_stored: paths whose every answer, refusals included, no cache may keep.
+    """
     made = request_ids()
 
     @web.middleware
@@ -44,6 +54,8 @@ def make_guard(health: Health) -> Middleware:
         finally:
             health.in_flight -= 1
         response.headers["X-Request-Id"] = request_id
+        if request.path in never_stored:
+            response.headers.update(_NOT_STORED)
         if health.draining:
             response.force_close()
         _log_request(request, response.status, request_id, began)
@@ -73,8 +85,9 @@ async def _answer(
         _log.exception("request_failed", extra={"request_id": request_id})
         problem = Problem(Code.INTERNAL)
     if problem.cause:
-        extra = {"cause": problem.cause, "request_id": request_id}
-        _log.info("credential_refused", extra=extra)
+        is_refusal = problem.code is not Code.UNAVAILABLE
+        event = "credential_refused" if is_refusal else "unavailable"
+        _log.info(event, extra={"cause": problem.cause, "request_id": request_id})
     return problem_response(problem, request_id)
 
 

@@ -1,14 +1,17 @@
 """Everything that a request can be refused for, and how the refusal reads."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.errors import (
     KeysUnavailableError,
     OverloadedError,
+    StaleError,
     UnavailableError,
 )
 from qeetid_authz_server.responses import json_response
@@ -76,22 +79,31 @@ class Problem(Exception):  # noqa: N818  (a refusal, no error of ours)
         detail: what exactly is wrong, or nothing.
         challenge: which credentials would do (RFC 9110, section 11.6.1), or nothing.
         cause: what the log may say and the caller isn't told: a code, or nothing.
+        is_last: whether the connection is of no use afterwards.
     """
 
     def __init__(
-        self, code: Code, detail: str = "", *, challenge: str = "", cause: str = ""
+        self,
+        code: Code,
+        detail: str = "",
+        *,
+        challenge: str = "",
+        cause: str = "",
+        is_last: bool = False,
     ) -> None:
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
         self.challenge = challenge
         self.cause = cause
+        self.is_last = is_last
 
 
-_UNAVAILABLE = MappingProxyType(
+_UNAVAILABLE: Mapping[type[UnavailableError], str] = MappingProxyType(
     {
+        StaleError: SENTENCES[Reason.STALE],
         KeysUnavailableError: "the issuer's keys aren't known",
-        OverloadedError: "too many secrets wait to be verified",
+        OverloadedError: "too many credentials wait to be looked at",
     }
 )
 
@@ -120,6 +132,8 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
         response.headers["WWW-Authenticate"] = problem.challenge
     if problem.code is Code.UNAVAILABLE:
         response.headers["Retry-After"] = _RETRY_AFTER
+    if problem.is_last:
+        response.force_close()
     return response
 
 

@@ -11,13 +11,15 @@ from typing import Any
 
 from aiohttp import web
 
-from qeetid_authz_server.app import AUTHORIZER, HEALTH, make_app
+from qeetid_authz_server.app import AUTHORIZER, BODIES, HEALTH, make_app
 from qeetid_authz_server.listening import Listener
 from qeetid_authz_server.logs import HTTP_LOG, configure_logging
+from qeetid_authz_server.protocol import Runner
 from qeetid_authz_server.settings import Settings
 
 _GRACE = 0.5  # seconds, for what is written when the drain ends
 _TICK = 0.01  # seconds
+_LINGERING = 1.0  # seconds, for the rest of a body that was refused
 _LINE_SIZE = 1 << 16  # bytes of a request line or a header
 
 _log = logging.getLogger(__name__)
@@ -51,11 +53,12 @@ async def serve(
     """
     app = make_app(settings)
     listener = Listener(settings.address)
-    runner = web.AppRunner(
+    runner = Runner(
         app,
         access_log=None,
         logger=HTTP_LOG,
         shutdown_timeout=_GRACE,
+        lingering_time=_LINGERING,
         max_line_size=_LINE_SIZE,
         max_field_size=_LINE_SIZE,
         auto_decompress=False,  # it would be done on this loop, before anybody is asked
@@ -92,6 +95,7 @@ async def _drain(runner: web.AppRunner, timeout: float, hurry: asyncio.Event) ->
     """Take no connection any more, and wait until every request is answered."""
     health = runner.app[HEALTH]
     health.draining = True
+    runner.app[BODIES].hurry()
     _log.info("draining", extra={"in_flight": health.in_flight})
     for site in runner.sites:
         await site.stop()

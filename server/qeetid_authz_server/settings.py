@@ -23,6 +23,7 @@ from qeetid_authz.model import Semantics
 from qeetid_authz.replicated import (
     AUDIENCE,
     ISSUER,
+    LONGEST_TOKEN_LIFE,
     MAX_STALENESS,
     MAX_TOKEN_LIFE,
     POLL_INTERVAL,
@@ -103,7 +104,9 @@ class Settings(BaseSettings):
     issuer: str = ISSUER
     audience: str = AUDIENCE
     leeway: float = Field(0.0, ge=0, allow_inf_nan=False)
-    max_token_life: float = Field(MAX_TOKEN_LIFE, gt=0, allow_inf_nan=False)
+    max_token_life: float = Field(
+        MAX_TOKEN_LIFE, gt=0, le=LONGEST_TOKEN_LIFE, allow_inf_nan=False
+    )
     caller_auth: CallerAuth = CallerAuth.REQUIRED
     batch_limit: int = Field(10_000, ge=1)
     log_level: LogLevel = LogLevel.INFO

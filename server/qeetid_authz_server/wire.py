@@ -54,8 +54,7 @@ def explanation_body(explanation: Explanation, semantics: Semantics) -> dict[str
     if reason in _HELPED_BY_ROLES:
         body["missing"] = [_missing(role) for role in explanation.missing]
     if reason is Reason.IP_DENIED:
-        rule = explanation.ip_rule
-        body["ip_rule"] = None if rule is None else _rule(rule)
+        body["ip_rule"] = ip_rule_body(explanation.ip_rule)
     body["revision"] = str(explanation.revision)
     body["age_s"] = round(explanation.age, 3)
     return body
@@ -84,7 +83,10 @@ def sentence(reason: Reason, semantics: Semantics) -> str:
     return SENTENCES[Reason.NO_GRANT if semantics is Semantics.MIRROR else reason]
 
 
-def _rule(rule: IpRule) -> dict[str, str]:
+def ip_rule_body(rule: IpRule | None) -> dict[str, str] | None:
+    """The rule that denies an address, if it is one and not the lack of any."""
+    if rule is None:
+        return None
     return {"cidr": rule.cidr, "action": rule.action, "label": rule.label}
 
 

@@ -1,13 +1,18 @@
 """Other paths, other methods and what is no HTTP at all (fact 1.1)."""
 
+import logging
 from typing import Any
 
 import pytest
 
+from qeetid_authz_server.logs import JsonFormatter
 from qeetid_authz_server.responses import SECURITY_HEADERS
-from tests.server.sidecars import Wire, exchange, request
+from tests.server.sidecars import Wire, request
+from tests.server.test_check import BAD_REQUEST, error
 from tests.server.town import ACME_KEY
 
+HEAD = b"GET /v1/check HTTP/1.1\r\nHost: x\r\n"
+UNREADABLE = "the request can't be read"
 NOT_FOUND = b"404 page not found\n"
 CSRF = b'{"error":"csrf_failed","message":"missing Origin and Referer"}\n'
 
@@ -97,22 +102,57 @@ def test_every_response_is_complete(strict: str, method: str, path: str) -> None
     assert reply.header("Strict-Transport-Security") is None
 
 
+SECRET = b"s3cret"
+
+
 @pytest.mark.parametrize(
-    "raw",
+    ("raw", "detail"),
     [
-        b"GARBAGE\r\n\r\n",
-        b"GET /v1/check HTTP/9.9\r\n\r\n",
-        b"GET /v1/check HTTP/1.1\r\nbad header\r\n\r\n",
-        b"GET /v1/check HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+        (b"s3cret GARBAGE\r\n\r\n", UNREADABLE),
+        (b"GET /v1/check?s3cret HTTP/9.9\r\n\r\n", UNREADABLE),
+        (b"GET http://[s3cret HTTP/1.1\r\nHost: x\r\n\r\n", UNREADABLE),
+        (HEAD + b"Authorization ApiKey s3cret\r\n\r\n", UNREADABLE),
+        (HEAD + b"Authorization: ApiKey s3cret\0\r\n\r\n", UNREADABLE),
+        (HEAD + b"Authorization: Bearer s3cret\x01\r\n\r\n", UNREADABLE),
+        (HEAD + b"X: s3cret" + b"y" * 100_000 + b"\r\n\r\n", UNREADABLE),
+        (HEAD + b"Content-Length: s3cret\r\n\r\n", UNREADABLE),
+        (HEAD + b"Expect: s3cret\r\n\r\n", "Expectation Failed"),
     ],
 )
-def test_unparsable_request(strict: str, raw: bytes) -> None:
-    """What can't be parsed is a 400 without a trace, and the next is answered."""
-    reply = exchange(strict, raw)
+def test_unparsable_request(
+    strict: str, raw: bytes, detail: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What can't be read is refused in our form without a byte of it, and not logged."""
+    caplog.set_level(logging.DEBUG)
+    with Wire(strict) as wire:
+        wire.send(raw)
+        reply = wire.receive()
+        assert wire.is_closed()
 
+    assert {k: reply.header(k) for k in SECURITY_HEADERS} == SECURITY_HEADERS
+    assert reply.header("Server") == "qeetid-authz"
+    id_ = reply.header("X-Request-Id") or ""
+    assert id_
     assert reply.status == 400
-    assert b"Traceback" not in reply.body
+    assert reply.body == error(*BAD_REQUEST, detail, id_)
+    assert SECRET not in str(reply.headers).encode()
+    logged = [JsonFormatter().format(record) for record in caplog.records]
+    assert SECRET.decode() not in "\n".join(logged)
+    assert ("request_unparsable" in caplog.messages) is (detail == UNREADABLE)
     assert request(strict, "/livez").status == 200
+
+
+def test_an_unparsable_request_in_a_pipeline(strict: str) -> None:
+    """What came before it is answered, and what comes after it isn't read."""
+    good = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    with Wire(strict) as wire:
+        wire.send(good)
+        assert wire.receive().status == 200
+        wire.send(HEAD + b"Authorization: ApiKey s3cret\0\r\n\r\n" + good)
+        refused = wire.receive()
+
+        assert (refused.status, SECRET in refused.body) == (400, False)
+        assert wire.is_closed()
 
 
 def test_requests_in_a_pipeline(strict: str) -> None:

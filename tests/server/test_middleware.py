@@ -6,7 +6,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from qeetid_authz.errors import KeysUnavailableError, NotOpenError
+from qeetid_authz.errors import (
+    AuthzError,
+    KeysUnavailableError,
+    NotOpenError,
+    OverloadedError,
+    StaleError,
+)
 from qeetid_authz_server.health import Health
 from qeetid_authz_server.middleware import make_guard
 from qeetid_authz_server.problems import Code, Problem
@@ -87,6 +93,37 @@ async def test_a_refused_credential_is_logged(
             assert "expired" not in await reply.text()
             assert reply.headers["WWW-Authenticate"] == "Bearer x=y"
 
+    assert "unavailable" not in caplog.messages
     (refused,) = [r for r in caplog.records if r.getMessage() == "credential_refused"]
     assert refused.__dict__["cause"] == "token_expired"
     assert refused.__dict__["request_id"] == "r"
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (KeysUnavailableError("s3cret"), "the issuer's keys aren't known"),
+        (OverloadedError("s3cret"), "too many credentials wait to be looked at"),
+        (StaleError("s3cret"), "the replica is older than its staleness bound"),
+    ],
+)
+async def test_a_credential_that_cant_be_judged_now(
+    error: AuthzError, detail: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It isn't refused, neither to the caller nor in the log."""
+
+    async def fail(_request: web.Request) -> web.Response:
+        raise error
+
+    app = web.Application(middlewares=[make_guard(Health())])
+    app.router.add_get("/", fail)
+    with caplog.at_level(logging.INFO):
+        async with TestClient(TestServer(app)) as client:
+            reply = await client.get("/")
+
+            assert (await reply.json())["error"]["detail"] == detail
+            assert reply.headers["Retry-After"] == "1"
+
+    assert "credential_refused" not in caplog.messages
+    (told,) = [r for r in caplog.records if r.getMessage() == "unavailable"]
+    assert told.__dict__["cause"] == error.code

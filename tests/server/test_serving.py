@@ -29,6 +29,7 @@ PROGRAM = (
     "from qeetid_authz_server.settings import load_settings;"
     "run(load_settings())"
 )
+PATIENT = "from qeetid_authz_server import bodies; bodies.PATIENCE = 600.0;"
 BODY = batch([(ANN, KEY)])
 HEAD = (
     "POST /v1/check/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -63,12 +64,12 @@ class Program:
 
 
 @contextmanager
-def started(database: str, **settings: str) -> Iterator[Program]:
+def started(database: str, source: str = PROGRAM, **settings: str) -> Iterator[Program]:
     """Start a sidecar with settings from the environment."""
     given = {"DATABASE_URL": database, "LISTEN": "127.0.0.1:0"} | settings
     environment = {f"QEETID_AUTHZ_{name}": value for name, value in given.items()}
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", source],
         env={**os.environ, **environment},
         stderr=subprocess.PIPE,
         text=True,
@@ -80,9 +81,9 @@ def started(database: str, **settings: str) -> Iterator[Program]:
 
 
 @contextmanager
-def program(database: str, **settings: str) -> Iterator[Program]:
+def program(database: str, source: str = PROGRAM, **settings: str) -> Iterator[Program]:
     """The same, once it serves."""
-    with started(database, **settings) as running:
+    with started(database, source, **settings) as running:
         running.base_url = str(running.read_until("serving")["url"])
         yield running
 
@@ -164,6 +165,23 @@ def test_a_second_signal_ends_the_drain(town_database: str) -> None:
         running.read_until("draining")
         running.signal(signal.SIGINT)
 
+        assert running.wait() == 0
+        assert slow.is_closed()  # unanswered
+
+
+def test_a_drain_waits_for_no_silent_client(town_database: str) -> None:
+    """A body of which nothing more comes is given up long before the drain's end."""
+    with (
+        program(town_database, PATIENT + PROGRAM, DRAIN_TIMEOUT="600") as running,
+        Wire(running.base_url) as silent,
+    ):
+        silent.send(HEAD + BODY[:10])
+        eventually(lambda: ask(running.base_url).status == 200)
+        running.signal()
+
+        refused = silent.receive()
+        assert (refused.status, b"takes too long" in refused.body) == (400, True)
+        assert silent.is_closed()
         assert running.wait() == 0
 
 

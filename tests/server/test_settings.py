@@ -125,8 +125,8 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ),
         "QEETID_AUTHZ_POLL_INTERVAL `-1` must be greater than 0",
         (
-            "QEETID_AUTHZ_JWKS is no source of keys: a key endpoint is asked by `http:`"
-            " or `https:`, not by `ftp:`"
+            "QEETID_AUTHZ_JWKS is no source of keys: keys come from an `http:` or"
+            " `https:` URL, from PEM or from a path, and not from a URL of `ftp:`"
         ),
         "QEETID_AUTHZ_ISSUER `` must not be empty; leave it out for the default",
         "QEETID_AUTHZ_AUDIENCE `` must not be empty; leave it out for the default",
@@ -146,6 +146,31 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             " max_token_life, caller_auth, batch_limit, log_level, drain_timeout"
         ),
     )
+
+
+@pytest.mark.parametrize("jwks", ["file:///x.pem", "file://host/x.pem", "s3://k/x"])
+def test_a_url_of_another_scheme(jwks: str) -> None:
+    """What else than HTTP is meant is said before anything about the host."""
+    (problem,) = problems(database_url=DSN, jwks=jwks)
+
+    scheme = jwks.partition("//")[0]
+    assert problem.endswith(
+        "keys come from an `http:` or `https:` URL, from PEM or from a path, and not"
+        f" from a URL of `{scheme}`"
+    )
+
+
+def test_the_longest_token_life() -> None:
+    """Revoked sessions are remembered for a year, so no token may live longer."""
+    year = 31_622_400
+    assert load_settings(database_url=DSN, max_token_life=year).max_token_life == year
+    for life, rule in (
+        (year + 1, f"must be less than or equal to {year}"),
+        ("inf", "must be a finite number"),
+        ("nan", "must be a finite number"),
+    ):
+        (problem,) = problems(database_url=DSN, max_token_life=life)
+        assert problem == f"QEETID_AUTHZ_MAX_TOKEN_LIFE `{life}` {rule}"
 
 
 @pytest.mark.parametrize("dsn", ["", "s3cret", "postgresql://u:s3cret@h:x%/d", "a="])

@@ -8,6 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from qeetid_authz.decision.reasons import Reason
+from qeetid_authz.engine.engine import Engine
+from qeetid_authz.model import Semantics
+from qeetid_authz.principal import Kind, Principal
 from tests.integration.world import (
     AGENT,
     AGENT_KEY,
@@ -26,10 +30,16 @@ from tests.server.town import (
     ANN,
     BOB,
     CLERK,
+    CLOSED,
+    EVE,
     KEY,
+    NOBODY,
     ODD_KEY,
     STAFF,
+    SUE,
     add_key,
+    target,
+    town,
     uuid,
 )
 
@@ -229,24 +239,59 @@ def test_addresses(settled: str, connection: psycopg.Connection) -> None:
         (ACME,),
     )
     connection.execute(
-        "INSERT INTO tenant.ip_rules (tenant_id, cidr, action)"
-        " VALUES (%s, '192.0.2.0/24', 'deny')",
+        "INSERT INTO tenant.ip_rules (tenant_id, cidr, action, label)"
+        " VALUES (%s, '192.0.2.0/24', 'deny', 'Office')",
         (ACME,),
     )
     with office(settled) as here:
         ask = partial(here.ask, here.user())
 
-        def held(reply: Reply) -> list[str]:
-            return keys(json.loads(reply.body))
+        def seen(reply: Reply) -> dict[str, Any]:
+            body: dict[str, Any] = json.loads(reply.body)
+            return body
 
-        assert held(ask(at=f"{WHOAMI}?client_ip=198.51.100.1")) == [
-            ODD_KEY,
-            KEY,
-            ASKING,
+        let_in = seen(ask(at=f"{WHOAMI}?client_ip=198.51.100.1"))
+        assert keys(let_in) == [ODD_KEY, KEY, ASKING]
+        assert not {"code", "ip_rule"} & set(let_in)
+        denied = seen(ask(at=f"{WHOAMI}?client_ip=192.0.2.1"))
+        assert (keys(denied), denied["grants"]) == ([], [])
+        assert list(denied)[-6:] == [
+            "permissions",
+            "grants",
+            "code",
+            "ip_rule",
+            "revision",
+            "age_s",
         ]
-        assert held(ask(at=f"{WHOAMI}?client_ip=192.0.2.1")) == []
+        assert denied["code"] == "ip_denied"
+        rule = {"cidr": "192.0.2.0/24", "action": "deny", "label": "Office"}
+        assert denied["ip_rule"] == rule
+        explained = here.ask(
+            here.user(), at=target(explain="true", client_ip="192.0.2.1")
+        )
+        assert json.loads(explained.body)["ip_rule"] == rule
         refused = ask(at=f"{WHOAMI}?client_ip=192.0.2")
         assert refused.body == error(*BAD_REQUEST, "invalid client_ip", "r")
+
+
+@pytest.mark.parametrize("semantics", list(Semantics))
+def test_accounts_say_why_not(semantics: Semantics) -> None:
+    """Who may nothing at all is told the obstacle, who merely holds nothing isn't."""
+    engine = Engine(semantics)
+    engine.publish(town().snapshot(), 0.0)
+    is_strict = semantics is Semantics.STRICT
+    for user, tenant, reason in (
+        (ANN, ACME, None),
+        (EVE, ACME, None),
+        (SUE, ACME, Reason.USER_INACTIVE),
+        (NOBODY, ACME, Reason.UNKNOWN_USER),
+        (ANN, CLOSED, Reason.TENANT_INACTIVE),
+    ):
+        told, _, _ = engine.account(Principal.user(user, tenant))
+        assert told.reason == (reason if is_strict else None)
+        assert told.kind is Kind.USER
+        if told.reason is not None:
+            assert (told.permissions, told.grants) == ((), ())
 
 
 def test_get_only(strict_office: Office) -> None:

@@ -7,6 +7,7 @@ from aiohttp import hdrs, web
 
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.ids import Id
+from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.questions import (
@@ -48,9 +49,10 @@ def body_limit(batch_limit: int) -> int:
 class BatchRoute:
     """Answers many questions, each as a single check would."""
 
-    def __init__(self, engine: Engine, gate: Gate, limit: int) -> None:
+    def __init__(self, engine: Engine, gate: Gate, bodies: Bodies, limit: int) -> None:
         self._engine = engine
         self._gate = gate
+        self._bodies = bodies
         self._limit = limit
 
     async def post(self, request: web.Request) -> web.Response:
@@ -64,15 +66,17 @@ class BatchRoute:
         encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
         if request.content_type != "application/json" or encoding != "identity":
             raise Problem(Code.UNSUPPORTED_MEDIA_TYPE)
-        batch = self._read(await request.read())
+        async with self._bodies.arriving(Code.BAD_REQUEST):
+            body = await request.read()
+        batch = self._read(body)
         tenant = read_id(batch.tenant_id.encode(), "tenant_id")
         require_same_tenant(caller, tenant)
         address = _address(batch)
         questions = list(_questions(batch))
         answers, revision, age = self._engine.can_many(tenant, questions, address)
         results = [{"allowed": allowed} for allowed in answers]
-        body = encode({"results": results, "revision": str(revision)})
-        return decision_response(body, revision, age)
+        answer = encode({"results": results, "revision": str(revision)})
+        return decision_response(answer, revision, age)
 
     def _read(self, body: bytes) -> Batch:
         try:

@@ -1,29 +1,26 @@
 """`POST /oauth/introspect`: whether a token is active, and what it says."""
 
-import logging
-
 from aiohttp import hdrs, web
 
-from qeetid_authz.errors import DatabaseError
+from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.clients import Clients
 from qeetid_authz_server.forms import read_form
 from qeetid_authz_server.introspection import Introspection
-from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.responses import json_response
 from qeetid_authz_server.wire import encode
 
 _INACTIVE = encode({"active": False})
-_UNCACHED = {hdrs.CACHE_CONTROL: "no-store", hdrs.PRAGMA: "no-cache"}
-
-_log = logging.getLogger(__name__)
 
 
 class IntrospectRoute:
     """Answers clients that were handed a token."""
 
-    def __init__(self, clients: Clients, introspection: Introspection) -> None:
+    def __init__(
+        self, clients: Clients, introspection: Introspection, bodies: Bodies
+    ) -> None:
         self._clients = clients
         self._introspection = introspection
+        self._bodies = bodies
 
     async def post(self, request: web.Request) -> web.Response:
         """The token's members, or that it is inactive and nothing else (fact 5).
@@ -32,18 +29,10 @@ class IntrospectRoute:
             Problem: the form or the client is refused, or it can't be told now.
             UnavailableError: a credential can't be judged now.
         """
-        form = await read_form(request)
+        form = await read_form(request, self._bodies)
         self._introspection.require_fresh()
         authorizations = request.headers.getall(hdrs.AUTHORIZATION, [])
         asker = await self._clients.identify(authorizations, form)
         token, hint = form.get(b"token", b""), form.get(b"token_type_hint", b"")
-        try:
-            members = await self._introspection.of(token, hint, asker)
-        except DatabaseError as error:
-            _log.warning("lookup_failed", extra={"error": str(error)})
-            raise Problem(
-                Code.UNAVAILABLE, "the database doesn't answer", cause=error.code
-            ) from None
-        response = json_response(_INACTIVE if members is None else encode(members))
-        response.headers.update(_UNCACHED)
-        return response
+        members = await self._introspection.of(token, hint, asker)
+        return json_response(_INACTIVE if members is None else encode(members))

@@ -8,14 +8,13 @@ from aiohttp import web
 from qeetid_authz.decision.account import Account, Grant
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.engine.engine import Engine
-from qeetid_authz.model import Semantics
 from qeetid_authz.principal import Kind, Principal
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.query import parse_query
 from qeetid_authz_server.questions import read_address
 from qeetid_authz_server.responses import decision_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.wire import encode, ip_rule_body
 
 
 class WhoamiRoute:
@@ -40,18 +39,19 @@ class WhoamiRoute:
         if self._engine.is_stale:
             raise Problem(Code.UNAVAILABLE, SENTENCES[Reason.STALE])
         body = {
-            **self._who(principal),
+            **self._who(principal, account.kind),
             "permissions": account.permissions,
             "grants": list(map(_grant, account.grants)),
             **_lent(account),
+            **_obstacle(account),
             "revision": str(revision),
             "age_s": round(age, 3),
         }
         return decision_response(encode(body), revision, age)
 
-    def _who(self, principal: Principal) -> dict[str, Any]:
+    def _who(self, principal: Principal, kind: Kind) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "kind": self._kind(principal),
+            "kind": kind,
             "id": principal.id,
             "tenant_id": principal.tenant_id,
         }
@@ -70,12 +70,6 @@ class WhoamiRoute:
             body["expires_at"] = floor(expires_at)
         return body
 
-    def _kind(self, principal: Principal) -> Kind:
-        """As what it is judged: strict semantics see through a user-looking token."""
-        if principal.kind is Kind.USER and self._engine.semantics is Semantics.STRICT:
-            return self._engine.principal_for(principal.id, principal.tenant_id).kind
-        return principal.kind
-
 
 def _grant(grant: Grant) -> dict[str, Any]:
     body: dict[str, Any] = {"granted_by": grant.granted_by, "via": grant.via}
@@ -90,3 +84,12 @@ def _grant(grant: Grant) -> dict[str, Any]:
 def _lent(account: Account) -> dict[str, Any]:
     grants = list(map(_grant, account.actor_grants))
     return {"actor_grants": grants} if grants else {}
+
+
+def _obstacle(account: Account) -> dict[str, Any]:
+    """Why the caller may nothing at all, as an explanation would say it."""
+    if account.reason is None:
+        return {}
+    if account.reason is not Reason.IP_DENIED:
+        return {"code": account.reason}
+    return {"code": account.reason, "ip_rule": ip_rule_body(account.ip_rule)}
