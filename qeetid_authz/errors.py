@@ -38,7 +38,7 @@
     └── UnavailableError            a credential can't be judged now
         ├── StaleError              what is known of who there is, is too old
         ├── KeysUnavailableError    the issuer's keys aren't known
-        └── OverloadedError         too many API keys wait to be verified
+        └── OverloadedError         too many credentials wait to be looked at
 
 Each class has a stable `code`. A message names the input and the remedy,
 starts in lower case and puts what the caller gave in backticks, unless that is a
@@ -313,6 +313,6 @@ class KeysUnavailableError(UnavailableError):
 
 
 class OverloadedError(UnavailableError):
-    """Too many API keys wait to be verified."""
+    """Too many credentials wait to be looked at."""
 
     code = "overloaded"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qeetid_authz.decision.authority import effective
-from qeetid_authz.decision.decision import Question, is_let_in
+from qeetid_authz.decision.decision import Question, denying_rule, is_let_in
 from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.decision.sources import Source, sources
 from qeetid_authz.decision.standing import obstacle
@@ -63,7 +63,7 @@ def account(index: Index, question: Question) -> Account:
     if reason is not None:
         return Account(kind, reason=reason)
     if not is_let_in(index, principal, question.address):
-        rule = _denying_rule(index, question)
+        rule = denying_rule(index, question)
         return Account(kind, reason=Reason.IP_DENIED, ip_rule=rule)
     held = effective(index, principal, question.now)
     if held is None:
@@ -81,13 +81,6 @@ def _judged_kind(index: Index, principal: Principal) -> Kind:
     if principal.kind is Kind.USER and index.is_strict:
         return index.identities.kind(principal.subject)
     return principal.kind
-
-
-def _denying_rule(index: Index, question: Question) -> IpRule | None:
-    policy = index.ip_policies.get(question.principal.tenant)
-    if policy is None or question.address is None:
-        return None
-    return policy.denying(question.address)
 
 
 def _grants(index: Index, principal: Principal, held: int) -> tuple[Grant, ...]:

@@ -7,6 +7,7 @@ from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.decision.standing import obstacle
 from qeetid_authz.index.index import Index
 from qeetid_authz.index.iprules import Address
+from qeetid_authz.model import IpRule
 from qeetid_authz.principal import Principal
 from qeetid_authz.revision import Revision
 
@@ -67,6 +68,14 @@ def is_let_in(index: Index, principal: Principal, address: Address | None) -> bo
         return True
     policy = index.ip_policies.get(principal.tenant)
     return policy is None or policy.allows(address)
+
+
+def denying_rule(index: Index, question: Question) -> IpRule | None:
+    """The rule that denies a question's address, if one does."""
+    policy = index.ip_policies.get(question.principal.tenant)
+    if policy is None or question.address is None:
+        return None
+    return policy.denying(question.address)
 
 
 def refusal(index: Index, question: Question) -> Reason:

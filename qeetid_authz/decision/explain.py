@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qeetid_authz.decision.decision import Question, decide, refusal
+from qeetid_authz.decision.decision import Question, decide, denying_rule, refusal
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.decision.sources import sources
 from qeetid_authz.ids import Id, format_id, format_optional
@@ -125,15 +125,8 @@ def explain(
         revision,
         age,
         actor_paths,
-        _denying_rule(index, question) if reason is Reason.IP_DENIED else None,
+        denying_rule(index, question) if reason is Reason.IP_DENIED else None,
     )
-
-
-def _denying_rule(index: Index, question: Question) -> IpRule | None:
-    policy = index.ip_policies.get(question.principal.tenant)
-    if policy is None or question.address is None:
-        return None
-    return policy.denying(question.address)
 
 
 def _sorted_paths(
