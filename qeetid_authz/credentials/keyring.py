@@ -135,7 +135,7 @@ class Keyring:
             raise self._unavailable(held)
         return held.key_set.keys.get(kid)
 
-    def refresh_for(self, kid: str) -> Future[None] | None:
+    def refresh_for(self, kid: str) -> Future[None]:
         """A load that may bring a key which `key` didn't find.
 
         No `kid` is remembered: what bounds the loads is their distance in time. So who
@@ -144,7 +144,8 @@ class Keyring:
         Returns:
             What is done once it is worth asking `key` again: with the load that is
             under way, or with one that begins for this key's sake, at once or
-            `UNKNOWN_KEY_INTERVAL` after the last. None once the keyring is closed.
+            `UNKNOWN_KEY_INTERVAL` after the last; nothing is waited for where none
+            will be made.
         """
         with self._turn:
             if self._awaited is not None:
@@ -153,7 +154,7 @@ class Keyring:
             if held is not None and kid in held.keys:  # it has come in the meantime
                 return _promise(kept=True)
             if self._thread is None or self._closed:
-                return None
+                return _promise(kept=True)
             soonest = self._began + UNKNOWN_KEY_INTERVAL
             return self._call_for_load(max(self._clock(), soonest))
 

@@ -96,11 +96,9 @@ class TokenChecks:
         generation = self._keyring.generation
         key = self._keyring.key(token.kid)
         if key is None:
-            looking = self._keyring.refresh_for(token.kid)
-            if looking is not None:
-                yield looking
-                generation = self._keyring.generation
-                key = self._keyring.key(token.kid)
+            yield self._keyring.refresh_for(token.kid)
+            generation = self._keyring.generation
+            key = self._keyring.key(token.kid)
         if key is None:
             raise self._unknown_key()
         verify_signature(token, key)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qeetid_authz.decision.authority import effective
-from qeetid_authz.decision.decision import Question, denying_rule, is_let_in
+from qeetid_authz.decision.decision import Question, ip_verdict
 from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.decision.sources import Source, sources
 from qeetid_authz.decision.standing import obstacle
@@ -62,9 +62,9 @@ def account(index: Index, question: Question) -> Account:
     reason = obstacle(index, principal, question.now)
     if reason is not None:
         return Account(kind, reason=reason)
-    if not is_let_in(index, principal, question.address):
-        rule = denying_rule(index, question)
-        return Account(kind, reason=Reason.IP_DENIED, ip_rule=rule)
+    verdict = ip_verdict(index, principal, question.address)
+    if not verdict.lets_in:
+        return Account(kind, reason=Reason.IP_DENIED, ip_rule=verdict.rule)
     held = effective(index, principal, question.now)
     if held is None:
         return Account(kind)

@@ -6,8 +6,7 @@ from qeetid_authz.decision.authority import authority, effective, limits
 from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.decision.standing import obstacle
 from qeetid_authz.index.index import Index
-from qeetid_authz.index.iprules import Address
-from qeetid_authz.model import IpRule
+from qeetid_authz.index.iprules import LET_IN, Address, Verdict
 from qeetid_authz.principal import Principal
 from qeetid_authz.revision import Revision
 
@@ -51,7 +50,7 @@ class Question:
 
 def decide(index: Index, question: Question) -> Reason:
     """Judge one question; whatever can't be told is a denial."""
-    if not is_let_in(index, question.principal, question.address):
+    if not ip_verdict(index, question.principal, question.address).lets_in:
         return refusal(index, question)
     grants = effective(index, question.principal, question.now)
     if grants is not None and grants.allows(question.permission):
@@ -59,23 +58,15 @@ def decide(index: Index, question: Question) -> Reason:
     return refusal(index, question)
 
 
-def is_let_in(index: Index, principal: Principal, address: Address | None) -> bool:
-    """Whether the tenant's IP rules let an address in; without one, whatever they say.
+def ip_verdict(index: Index, principal: Principal, address: Address | None) -> Verdict:
+    """What the tenant's IP rules say of an address; without one they aren't asked.
 
     Mirror semantics don't look at them, as the hosted server doesn't (fact 0.11).
     """
-    if address is None or not index.is_strict:
-        return True
     policy = index.ip_policies.get(principal.tenant)
-    return policy is None or policy.allows(address)
-
-
-def denying_rule(index: Index, question: Question) -> IpRule | None:
-    """The rule that denies a question's address, if one does."""
-    policy = index.ip_policies.get(question.principal.tenant)
-    if policy is None or question.address is None:
-        return None
-    return policy.denying(question.address)
+    if address is None or policy is None or not index.is_strict:
+        return LET_IN
+    return policy.judge(address)
 
 
 def refusal(index: Index, question: Question) -> Reason:
@@ -84,7 +75,7 @@ def refusal(index: Index, question: Question) -> Reason:
     standing = obstacle(index, principal, question.now)
     if standing is not None:
         return standing
-    if not is_let_in(index, principal, question.address):
+    if not ip_verdict(index, principal, question.address).lets_in:
         return Reason.IP_DENIED
     held = authority(
         index, principal.kind, principal.tenant, principal.subject, question.now

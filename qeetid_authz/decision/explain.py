@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qeetid_authz.decision.decision import Question, decide, denying_rule, refusal
+from qeetid_authz.decision.decision import Question, decide, ip_verdict, refusal
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.decision.sources import sources
 from qeetid_authz.ids import Id, format_id, format_optional
@@ -125,16 +125,14 @@ def explain(
         revision,
         age,
         actor_paths,
-        denying_rule(index, question) if reason is Reason.IP_DENIED else None,
+        ip_verdict(index, principal, question.address).rule,
     )
 
 
 def _sorted_paths(
     index: Index, principal: Principal, permission: str
 ) -> tuple[GrantPath, ...]:
-    position = index.vocabulary.position(permission)
-    if position is None:
-        return ()
+    bit = index.vocabulary.mask((permission,))
     paths = (
         GrantPath(
             permission,
@@ -144,7 +142,7 @@ def _sorted_paths(
             format_optional(source.group_id),
         )
         for source in sources(index, principal.kind, principal.key)
-        if source.mask >> position & 1
+        if source.mask & bit
     )
     return tuple(sorted(paths, key=_order))
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.index import Index
+from qeetid_authz.index.tenant import Ids, Role
 from qeetid_authz.principal import Kind
 
 
@@ -39,9 +40,7 @@ def sources(index: Index, kind: Kind, who: bytes) -> Iterator[Source]:
         kind = index.identities.kind(subject)
     scopes: tuple[str, ...] = ()
     if kind is Kind.API_KEY:
-        key = index.identities.api_keys.get(subject)
-        if key is None:
-            return
+        key = index.identities.api_keys.rows[subject]
         if key.user is not None:
             yield from sources(index, Kind.USER, tenant + key.user)
             return
@@ -59,13 +58,16 @@ def _role_sources(index: Index, tenant: Id, subject: Id) -> Iterator[Source]:
     profile = index.profile(tenant, subject)
     if profile is None:
         return
-    for role_id, role in index.counted_roles(tenant, profile.roles):
-        if role.exists:
-            yield Source(role.mask, role.name, role_id)
+    for role_id, role in _existing(index, tenant, profile.roles):
+        yield Source(role.mask, role.name, role_id)
     bound = index.tenants[tenant].group_roles
     for group_id, group in index.counted_groups(tenant, profile.groups):
         if group.tenant != tenant:
             continue  # Qeet ID's explain joins the group's tenant, its check doesn't
-        for role_id, role in index.counted_roles(tenant, bound.get(group_id, ())):
-            if role.exists:
-                yield Source(role.mask, role.name, role_id, group.name, group_id)
+        for role_id, role in _existing(index, tenant, bound.get(group_id, ())):
+            yield Source(role.mask, role.name, role_id, group.name, group_id)
+
+
+def _existing(index: Index, tenant: Id, roles: Ids) -> Iterator[tuple[Id, Role]]:
+    counted = index.counted_roles(tenant, roles)
+    return ((id_, role) for id_, role in counted if role.exists)

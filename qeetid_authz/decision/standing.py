@@ -68,10 +68,9 @@ def _of_key(index: Index, who: Principal, now: float) -> Iterator[Reason]:
     key = usable_key(index, who.tenant, who.subject)
     if key is None:
         yield Reason.CREDENTIAL_REVOKED
-        return
-    if has_expired(key, now):
+    elif has_expired(key, now):
         yield Reason.CREDENTIAL_EXPIRED
-    if key.user is not None:
+    elif key.user is not None:
         user = Principal.of(Kind.USER, key.user, who.tenant)
         yield from _of_subject(index, user, now)
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from qeetid_authz.decision.account import Account, account
 from qeetid_authz.decision.authority import authority, deadline, effective, grounds
-from qeetid_authz.decision.decision import Decision, Question, decide, is_let_in
+from qeetid_authz.decision.decision import Decision, Question, decide, ip_verdict
 from qeetid_authz.decision.explain import Explanation, explain
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.document import Document, read_document, snapshot
@@ -150,7 +150,7 @@ class Engine(Roster):
             index, now = self._require_index(), self._wall_clock()
             revision, age = self._revision, self.age
             somebody = Principal.of(Kind.USER, tenant, tenant)
-            if self.is_stale or not is_let_in(index, somebody, address):
+            if self.is_stale or not ip_verdict(index, somebody, address).lets_in:
                 return [False for _ in asked], revision, age
             held = (
                 (authority(index, Kind.USER, tenant, user, now), key)

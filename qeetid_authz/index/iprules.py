@@ -8,7 +8,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from qeetid_authz.ids import Id
 from qeetid_authz.model import IpRule
@@ -18,6 +18,16 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 _DENY = "deny"
 _MAPPED = IPv6Network("::ffff:0:0/96")
+
+
+class Verdict(NamedTuple):
+    """Whether an address is let in, and the rule that denies it, if one does."""
+
+    lets_in: bool
+    rule: IpRule | None = None
+
+
+LET_IN = Verdict(lets_in=True)
 
 
 class IpPolicy:
@@ -48,19 +58,20 @@ class IpPolicy:
             self.rules[id_] = rule
             self._networks[id_] = _network(rule.cidr)
 
-    def allows(self, address: Address) -> bool:
-        """Whether one may act from an address."""
-        if not self.enforced:
-            return True
-        matching = self._matching(address)
-        if any(rule.action == _DENY for rule in matching):
-            return False
-        return bool(matching) or all(r.action == _DENY for r in self.rules.values())
+    def judge(self, address: Address) -> Verdict:
+        """Whether one may act from an address; if not, the first rule that denies it.
 
-    def denying(self, address: Address) -> IpRule | None:
-        """The rule that denies an address, the first by its text, if one does."""
-        denying = [rule for rule in self._matching(address) if rule.action == _DENY]
-        return min(denying, key=lambda rule: (rule.cidr, rule.label), default=None)
+        The first by its text. There is none when no rule that allows lets it in.
+        """
+        if not self.enforced:
+            return LET_IN
+        matching = self._matching(address)
+        denying = [rule for rule in matching if rule.action == _DENY]
+        if denying:
+            first = min(denying, key=lambda rule: (rule.cidr, rule.label))
+            return Verdict(lets_in=False, rule=first)
+        nothing_allows = all(rule.action == _DENY for rule in self.rules.values())
+        return Verdict(lets_in=bool(matching) or nothing_allows)
 
     def _matching(self, address: Address) -> list[IpRule]:
         return [

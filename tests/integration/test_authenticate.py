@@ -364,6 +364,12 @@ def test_what_is_no_credential_is_refused(
     assert refused(here, header, error)
 
 
+def test_a_header_must_be_text(here: World) -> None:
+    """Bytes are a mistake of the application, not of who asks."""
+    with pytest.raises(TypeError, match="must be a string"):
+        here.authz.authenticate(b"Bearer x")  # type: ignore[arg-type]
+
+
 def test_times_and_parties_have_their_errors(here: World) -> None:
     """Each cause has an error of its own."""
     now = int(time.time())

@@ -234,7 +234,7 @@ def test_an_age_is_more_than_nothing(age: float) -> None:
 def test_nothing_is_asked_before_it_starts(server: KeyServer) -> None:
     """Making a keyring does no I/O, and it says that nothing is loaded."""
     with closing(Keyring(server.url)) as ring:
-        assert ring.refresh_for("any") is None
+        assert ring.refresh_for("any").done()
         assert (None, None, None) == (ring.keys, ring.age, ring.last_error)
         with pytest.raises(KeysUnavailableError, match="no attempt to load them has"):
             ring.key("any")
@@ -259,7 +259,7 @@ def test_a_closed_keyring_gives_out_no_key(server: KeyServer, issuer: Issuer) ->
         assert thread is not None
         assert not thread.is_alive()
         assert ring.keys is None
-        assert ring.refresh_for("any") is None
+        assert ring.refresh_for("any").done()
         with pytest.raises(KeysUnavailableError, match="the keyring is closed"):
             ring.key(issuer.keys[0].kid)
 

@@ -47,20 +47,21 @@ def policy(*rules: str, enforced: bool = True) -> IpPolicy:
 )
 def test_rules_decide(rules: tuple[str, ...], address: str, expected: bool) -> None:
     """A rule that denies wins; if any allows, one that allows must match."""
-    assert expected is policy(*rules).allows(parse_address(address))
-    assert policy(*rules, enforced=False).allows(parse_address(address))
+    assert expected is policy(*rules).judge(parse_address(address)).lets_in
+    assert policy(*rules, enforced=False).judge(parse_address(address)).lets_in
 
 
 def test_the_denying_rule_is_named() -> None:
     """Of several that match the first by its text, of those that deny only."""
     rules = policy("allow 192.0.2.0/24", "deny 192.0.2.0/25", "deny 192.0.0.0/16")
 
-    denying = rules.denying(parse_address("192.0.2.1"))
+    lets_in, denying = rules.judge(parse_address("192.0.2.1"))
 
+    assert not lets_in
     assert denying is not None
     assert denying.cidr == "192.0.0.0/16"
-    assert rules.denying(parse_address("192.0.2.200")) == denying
-    assert rules.denying(parse_address("198.51.100.1")) is None
+    assert rules.judge(parse_address("192.0.2.200")) == (False, denying)
+    assert rules.judge(parse_address("198.51.100.1")) == (False, None)
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "192.0.2", "192.0.2.1/24", "1"])
@@ -115,3 +116,15 @@ def test_an_explanation_names_the_rule() -> None:
     assert denied.ip_rule.label == "spam"
     assert outside.ip_rule is None
     assert strict.explain(ann, KEY, "192.0.2.1").allowed
+    account, _, _ = strict.account(ann, "192.0.2.9")
+    assert (account.reason, account.ip_rule) == (Reason.IP_DENIED, denied.ip_rule)
+
+
+def test_a_stale_account_is_empty() -> None:
+    """It says why, whoever asks."""
+    strict = engine(Semantics.STRICT)
+    strict.expire()
+
+    account, _, _ = strict.account(Principal.user(ANN, ACME))
+
+    assert (account.reason, account.permissions) == (Reason.STALE, ())

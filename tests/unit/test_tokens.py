@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from math import inf
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ from qeetid_authz.errors import (
     MalformedCredentialError,
     TokenExpiredError,
     TokenNotYetValidError,
+    TokenTooLongLivedError,
     UnknownSigningKeyError,
     UnsupportedTokenError,
     WrongAudienceError,
@@ -1056,3 +1058,25 @@ def test_no_value_breaks_the_reader(over: Object, header: Object) -> None:
 def test_the_key_id_is_the_thumbprint() -> None:
     """The test issuer names keys as Qeet ID does, by RFC 7638."""
     assert base64url(sha256(as_json(KEY.point)).digest()) == KEY.kid
+
+
+def test_a_sessions_token_lives_no_longer_than_revocations_are_remembered() -> None:
+    """One that does is refused at first sight, as is one that doesn't say how long."""
+    sid = format_id(SESSION)
+    for life, max_life in ((600, 600.0), (601, inf)):
+        found = read(claims(sid=sid, iat=NOW, exp=NOW + life), max_life=max_life)
+        assert NOW + life == found.expires_at
+    with pytest.raises(TokenTooLongLivedError, match="raise max_token_life"):
+        read(claims(sid=sid, iat=NOW, exp=NOW + 601), max_life=600.0)
+    silent = claims(sid=sid, exp=NOW + 600)
+    del silent["iat"]
+    with pytest.raises(MalformedCredentialError, match="`iat` and `exp` must be there"):
+        read(silent, max_life=600.0)
+
+
+def test_a_token_of_no_session_may_live_long() -> None:
+    """What no session revokes needn't be remembered for its sake."""
+    without = claims(iat=NOW, exp=NOW + 10**6)
+    del without["sid"]
+
+    assert read(without, max_life=600.0).session is None
