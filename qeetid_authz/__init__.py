@@ -16,11 +16,13 @@ from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.engine.defaults import can, check, configure, explain, require
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.errors import (
+    AuthenticationError,
     AuthzError,
     DatabaseError,
     DocumentError,
     NotOpenError,
     PermissionDenied,
+    UnavailableError,
 )
 from qeetid_authz.model import Semantics
 from qeetid_authz.principal import Kind, Principal
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncAuthorizer",
+    "AuthenticationError",
     "Authorizer",
     "AuthzError",
     "DatabaseError",
@@ -47,6 +50,7 @@ __all__ = [
     "Reason",
     "Revision",
     "Semantics",
+    "UnavailableError",
     "can",
     "check",
     "configure",
