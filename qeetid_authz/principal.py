@@ -20,6 +20,7 @@ class Kind(StrEnum):
 
 
 _PLAIN = 32  # bytes of two ids
+_UNBOUNDED = (None, None, None, None)
 
 
 class Bounds(TypedDict, total=False):
@@ -76,7 +77,8 @@ class Principal:
         an agent of the tenant, which is then judged as what it is.
 
         Raises:
-            TypeError: an id is no string, or the limit a string.
+            TypeError: an id is no string, the limit a string, the actor no Principal,
+                the end no number, or a bound is none of these.
             ValueError: an id is no UUID, the actor is of another tenant, or the end
                 is no time.
         """
@@ -105,38 +107,39 @@ class Principal:
 
     @classmethod
     def of(
-        cls, kind: Kind, subject: Id, tenant: Id, **bounds: Unpack[Bounds]
+        cls,
+        kind: Kind,
+        subject: Id,
+        tenant: Id,
+        *,
+        limit: Iterable[str] | None = None,
+        session_id: str | None = None,
+        actor: "Principal | None" = None,
+        expires_at: float | None = None,
     ) -> "Principal":
         """The same from ids that are parsed already."""
-        if kind is Kind.USER and not bounds:
+        bounds = (limit, session_id, actor, expires_at)
+        if kind is Kind.USER and bounds == _UNBOUNDED:
             return cls(kind, format_id(subject), format_id(tenant), tenant + subject)
-        limit, session = _limit(bounds.get("limit")), bounds.get("session_id")
-        actor, expires_at = bounds.get("actor"), bounds.get("expires_at")
-        if actor is not None and actor.tenant != tenant:
-            raise ValueError(
-                f"the actor `{actor.id}` is of tenant `{actor.tenant_id}`; it must be"
-                f" of the tenant `{format_id(tenant)}` in which it acts"
-            )
-        if expires_at is not None and not isfinite(expires_at):
-            raise ValueError(f"a credential can't expire at `{expires_at}`")
+        scopes, session = _limit(limit), session_id
+        _require_actor(actor, tenant)
+        _require_time(expires_at)
         if session is not None:
             session = format_id(parse_id(session))
-        key = tenant + subject
         told_apart = (
             kind,
-            None if limit is None else sorted(limit),
+            None if scopes is None else sorted(scopes),
             session,
             actor and actor.key.hex(),
             expires_at,
         )
-        if told_apart != (Kind.USER, None, None, None, None):
-            key += blake2b(repr(told_apart).encode(), digest_size=32).digest()
+        digest = blake2b(repr(told_apart).encode(), digest_size=32).digest()
         return cls(
             kind,
             format_id(subject),
             format_id(tenant),
-            key,
-            limit,
+            tenant + subject + digest,
+            scopes,
             session,
             actor,
             expires_at,
@@ -161,6 +164,27 @@ class Principal:
     def session(self) -> Id | None:
         """The session's id as bytes."""
         return None if self.session_id is None else parse_id(self.session_id)
+
+
+def _require_actor(actor: Principal | None, tenant: Id) -> None:
+    if actor is None:
+        return
+    if not isinstance(actor, Principal):
+        raise TypeError(f"an actor must be a Principal, not `{actor!r}`")
+    if actor.tenant != tenant:
+        raise ValueError(
+            f"the actor `{actor.id}` is of tenant `{actor.tenant_id}`; it must be"
+            f" of the tenant `{format_id(tenant)}` in which it acts"
+        )
+
+
+def _require_time(expires_at: float | None) -> None:
+    if expires_at is None:
+        return
+    if not isinstance(expires_at, int | float):
+        raise TypeError(f"an end must be in seconds, not `{expires_at!r}`")
+    if not isfinite(expires_at):
+        raise ValueError(f"a credential can't expire at `{expires_at}`")
 
 
 def _limit(scopes: Iterable[str] | None) -> frozenset[str] | None:

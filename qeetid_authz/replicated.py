@@ -99,6 +99,8 @@ class Replicated(Engine):
                 f"leeway `{leeway}` must be at least 0 seconds, and max_token_life"
                 f" `{max_token_life}` more than 0 and at most {LONGEST_TOKEN_LIFE:g}"
             )
+        _require_name("issuer", issuer)
+        _require_name("audience", audience)
         super().__init__(semantics, monotonic, max_staleness, time)
         self.replica = Replica(
             poll_interval, session_memory=max_token_life + leeway + _CLOCK_SLACK
@@ -211,6 +213,11 @@ class Replicated(Engine):
     def _require_unopened(self) -> None:
         if self._closing.is_set():
             raise NotOpenError("an authorizer is opened once; make another")
+
+
+def _require_name(option: str, name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{option} must be a string that isn't empty, not `{name}`")
 
 
 def driver() -> ModuleType:

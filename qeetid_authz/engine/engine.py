@@ -10,7 +10,7 @@ from qeetid_authz.decision.explain import Explanation, explain
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.document import Document, read_document, snapshot
 from qeetid_authz.engine.published import CREDENTIAL_MARGIN
-from qeetid_authz.engine.roster import Roster
+from qeetid_authz.engine.roster import Roster, require_principal
 from qeetid_authz.errors import NotOpenError, PermissionDenied
 from qeetid_authz.ids import Id, format_id, parse_id
 from qeetid_authz.index.iprules import parse_address
@@ -255,11 +255,7 @@ class Engine(Roster):
 
 
 def _require_question(principal: Principal, key: str) -> None:
-    if not isinstance(principal, Principal):
-        raise TypeError(
-            f"`{principal!r}` is no principal; make one with"
-            " `Principal.user(user_id, tenant_id)`"
-        )
+    require_principal(principal)
     _require_key(key)
 
 

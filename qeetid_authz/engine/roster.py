@@ -57,8 +57,10 @@ class Roster(Published):
         """What keeps a principal from acting at all, or None.
 
         Raises:
+            TypeError: `principal` is no Principal.
             NotOpenError: the authorizer isn't open.
         """
+        require_principal(principal)
         if self.is_stale:
             self._require_index()
             return Reason.STALE
@@ -67,3 +69,16 @@ class Roster(Published):
             return None
         with self._lock:
             return obstacle(self._require_index(), principal, self._wall_clock())
+
+
+def require_principal(principal: Principal) -> None:
+    """Return when something is a principal.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(principal, Principal):
+        raise TypeError(
+            f"`{principal!r}` is no principal; make one with"
+            " `Principal.user(user_id, tenant_id)`"
+        )

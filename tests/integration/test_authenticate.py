@@ -588,6 +588,14 @@ def test_revocations_are_remembered_for_the_longest_life() -> None:
             Authorizer("dbname=x", **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["issuer", "audience"])
+@pytest.mark.parametrize("text", ["", None, 5])
+def test_whose_tokens_are_taken_must_be_said(name: str, text: object) -> None:
+    """What is no name would take no token, or one that names nobody."""
+    with pytest.raises(ValueError, match=f"{name} must be a string"):
+        Authorizer("dbname=x", **{name: text})  # type: ignore[arg-type]
+
+
 def test_an_account_of_who_acts_by_a_key_that_is_gone(here: World) -> None:
     """It is empty, as is everything of such a principal."""
     gone = Principal.api_key(uuid("api key", "gone"), ACME)

@@ -1,5 +1,7 @@
 """The end of credentials, to the instant."""
 
+from typing import Any
+
 import pytest
 
 from qeetid_authz.decision.reasons import Reason
@@ -113,7 +115,24 @@ def test_bounds_are_checked() -> None:
         Principal.user(ANN, ACME, limit="billing:write")
     with pytest.raises(TypeError, match="collection of strings"):
         Principal.user(ANN, ACME, limit=[1])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="must be a Principal"):
+        Principal.user(ANN, ACME, actor="agent")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="must be in seconds"):
+        Principal.user(ANN, ACME, expires_at="soon")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="must be of the tenant"):
         Principal.user(ANN, ACME, actor=Principal.agent(ANN, ANN))
     with pytest.raises(ValueError, match="is no UUID"):
         Principal.user(ANN, ACME, session_id="x")
+
+
+@pytest.mark.parametrize(
+    "build", [Principal.user, Principal.api_key, Principal.service, Principal.agent]
+)
+def test_a_misspelt_bound_is_no_principal_without_bounds(build: Any) -> None:
+    """Who limits by a word that isn't known must not get more than was meant."""
+    with pytest.raises(TypeError, match="scopes"):
+        build(ANN, ACME, scopes=["billing:read"])
+    engine = Engine()
+    engine.publish(town().snapshot(), 0.0)
+    with pytest.raises(TypeError, match="scopes"):
+        engine.principal_for(ANN, ACME, scopes=["billing:read"])  # type: ignore[call-arg]
