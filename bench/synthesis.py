@@ -12,7 +12,14 @@ from random import Random
 
 from bench.catalogues import Catalogue, uniform
 from qeetid_authz.ids import Id
-from qeetid_authz.model import ACTIVE, Owned, Packed, Snapshot
+from qeetid_authz.model import (
+    ACTIVE,
+    Owned,
+    Packed,
+    Snapshot,
+    pack_members,
+    unpack_members,
+)
 from qeetid_authz.principal import Kind, Principal
 from qeetid_authz.revision import Revision
 
@@ -94,11 +101,11 @@ class Tenant:
             roles.add(self.direct[user])
         return roles
 
-    def member_pairs(self) -> bytes:
-        """All memberships, packed as (user, group) pairs."""
+    def members(self) -> bytes:
+        """All memberships, packed."""
         groups = iter(self.memberships)
-        return b"".join(
-            user + self.groups[next(groups)]
+        return pack_members(
+            (user, self.groups[next(groups)])
             for user in self.users
             for _ in range(self.groups_per_user)
         )
@@ -144,7 +151,7 @@ class Tenancy:
             statuses=[(ACTIVE, users)],
             role_permissions=list(self._role_permissions()),
             user_roles=[(each.id, each.role_pairs()) for each in self.tenants],
-            group_members=[(each.id, each.member_pairs()) for each in self.tenants],
+            group_members=[(each.id, each.members()) for each in self.tenants],
             group_roles=[(each.id, each.carried_pairs()) for each in self.tenants],
         )
 
@@ -197,9 +204,15 @@ def facts(snapshot: Snapshot) -> int:
     """How many facts a snapshot has: entities and pairs."""
     entities = len(snapshot.permissions) + len(snapshot.roles)
     entities += len(snapshot.groups) + len(snapshot.tenants)
-    pairs = (snapshot.user_roles, snapshot.group_members, snapshot.group_roles)
+    pairs = (snapshot.user_roles, snapshot.group_roles)
+    members = sum(
+        len(users) // 16
+        for _, run in snapshot.group_members
+        for _, users in unpack_members(run)
+    )
     return (
         entities
+        + members
         + sum(len(users) for _, users in snapshot.statuses) // 16
         + _length(snapshot.role_permissions) // 16
         + sum(map(_length, pairs)) // 32

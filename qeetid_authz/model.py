@@ -4,6 +4,7 @@ Ids are sixteen bytes. Relations come packed, since millions of them travel from
 database to the index: `(owner, b"..." )`, the second a run of ids of a fixed width.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, NoReturn, TypeAlias
@@ -95,15 +96,42 @@ Packed: TypeAlias = list[tuple[Id, bytes]]
 """For each owner a run of ids."""
 
 
+def pack_members(pairs: Iterable[tuple[Id, Id]]) -> bytes:
+    """Pack memberships, (user, group), into a block for each group.
+
+    A block is the group's id, the number of its members in four bytes, big-endian, and
+    their ids, which takes half of what pairs would.
+    """
+    blocks: dict[Id, list[Id]] = {}
+    for user, group in pairs:
+        blocks.setdefault(group, []).append(user)
+    return b"".join(
+        group + len(users).to_bytes(4, "big") + b"".join(users)
+        for group, users in blocks.items()
+    )
+
+
+def unpack_members(run: bytes) -> Iterator[tuple[Id, bytes]]:
+    """The groups of such a run, each with its members' ids."""
+    at = 0
+    while at < len(run):
+        begin = at + 20
+        end = begin + 16 * int.from_bytes(run[at + 16 : begin], "big")
+        yield run[at : at + 16], run[begin:end]
+        at = end
+
+
 @dataclass(slots=True)
 class Snapshot:
     """Every fact of a database at one revision.
 
     Attributes:
-        statuses: users by status, the ids of one status in a run.
+        statuses: users by status, the ids of one status in a run; the
+            sooner read if they ascend.
         role_permissions: for each role a run of permission ids.
         user_roles: for each tenant a run of (user, role) pairs.
-        group_members: for each tenant a run of (user, group) pairs.
+        group_members: for each tenant what `pack_members` makes of its memberships;
+            read once, since they are most of all there is.
         group_roles: for each tenant a run of (group, role) pairs.
         revoked_sessions: when each was revoked, in seconds since the Unix epoch, of
             those that may still matter, the earliest first.
@@ -119,7 +147,7 @@ class Snapshot:
     statuses: list[tuple[str, bytes]] = field(default_factory=list)
     role_permissions: Packed = field(default_factory=list)
     user_roles: Packed = field(default_factory=list)
-    group_members: Packed = field(default_factory=list)
+    group_members: Iterable[tuple[Id, bytes]] = field(default_factory=list)
     group_roles: Packed = field(default_factory=list)
     api_keys: dict[Id, ApiKey] = field(default_factory=dict)
     services: dict[Id, Machine] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """An index in a form that compares equal when indexes say the same."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from qeetid_authz.ids import Id
@@ -13,16 +14,16 @@ def describe(index: Index) -> dict[str, Any]:
     keys = index.vocabulary.keys
     identities = index.identities
 
-    def rows(tenant: Id, of: dict[Id, Profile]) -> dict[Id, Any]:
+    def rows(tenant: Id, of: Iterable[tuple[Id, Profile]]) -> dict[Id, Any]:
         return {
             user: (p.roles, p.groups, keys(index.profile_grants(tenant, p).mask))
-            for user, p in of.items()
+            for user, p in of
         }
 
     return {
         "permissions": index.permissions,
         "keys": index.keys,
-        "users": identities.users,
+        "users": dict(identities.users.items()),
         "services": identities.services.rows,
         "agents": identities.agents.rows,
         "api_keys": identities.api_keys.rows,
@@ -43,8 +44,7 @@ def describe(index: Index) -> dict[str, Any]:
                 "status": tenant.status,
                 "roles": tenant.roles,
                 "group_roles": tenant.group_roles,
-                "rows": rows(id_, tenant.rows),
-                "withheld": rows(id_, tenant.withheld),
+                "rows": rows(id_, tenant.profiled()),
                 "profiles": {key: p.users for key, p in tenant.profiles.items()},
             }
             for id_, tenant in index.tenants.items()

@@ -90,7 +90,7 @@ class Tables:
             _by_status(self.users),
             _packed(self.role_permissions),
             _packed(self.user_roles),
-            _packed(self.group_members),
+            _blocks(self.group_members),
             _packed(self.group_roles),
             api_keys=dict(self.api_keys),
             services=dict(self.services),
@@ -197,6 +197,16 @@ def _packed(rows: Iterable[tuple[bytes, ...]]) -> list[tuple[bytes, bytes]]:
     runs: dict[bytes, bytes] = {}
     for owner, *rest in rows:
         runs[owner] = runs.get(owner, b"") + b"".join(rest)
+    return list(runs.items())
+
+
+def _blocks(members: set[tuple[bytes, bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """By tenant, for each group its id, how many members it has, and who they are."""
+    runs: dict[bytes, bytes] = {}
+    for tenant, group in {(tenant, group) for tenant, _, group in members}:
+        users = [user for t, user, g in members if (t, g) == (tenant, group)]
+        block = b"".join([group, bytes([0, 0, *divmod(len(users), 256)]), *users])
+        runs[tenant] = runs.get(tenant, b"") + block
     return list(runs.items())
 
 

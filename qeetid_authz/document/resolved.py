@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from qeetid_authz.ids import Id
-from qeetid_authz.model import ACTIVE, Owned, Packed, Pair, Snapshot, Triple
+from qeetid_authz.model import (
+    ACTIVE,
+    Owned,
+    Packed,
+    Pair,
+    Snapshot,
+    Triple,
+    pack_members,
+)
 from qeetid_authz.revision import DOCUMENT_REVISION
 
 
@@ -90,7 +98,7 @@ class Resolved:
             statuses=_pack((row.status or ACTIVE, row.id) for row in self.users),
             role_permissions=_pack(self.role_permissions),
             user_roles=_pack_triples(self.user_roles),
-            group_members=_pack_triples(self.group_members),
+            group_members=_pack_members(self.group_members),
             group_roles=_pack_triples(self.group_roles),
         )
 
@@ -103,6 +111,13 @@ def _pack(pairs: Iterable[tuple[_Owner, bytes]]) -> list[tuple[_Owner, bytes]]:
     for owner, member in pairs:
         runs.setdefault(owner, bytearray()).extend(member)
     return [(owner, bytes(run)) for owner, run in runs.items()]
+
+
+def _pack_members(triples: Iterable[Triple]) -> Packed:
+    pairs: dict[Id, list[tuple[Id, Id]]] = {}
+    for tenant, user, group in triples:
+        pairs.setdefault(tenant, []).append((user, group))
+    return [(tenant, pack_members(each)) for tenant, each in pairs.items()]
 
 
 def _pack_triples(triples: Iterable[Triple]) -> Packed:

@@ -1,6 +1,8 @@
 """The engine: answers from the index that is current."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from heapq import merge
+from itertools import groupby, islice
 from typing import Any, Self
 
 from qeetid_authz.decision.account import Account, account
@@ -228,30 +230,52 @@ class Engine(Roster):
                 return [], revision, age
             return index.vocabulary.keys(grants.mask), revision, age
 
-    def who_can(self, tenant_id: str, key: str) -> Iterator[str]:
+    def who_can(
+        self,
+        tenant_id: str,
+        key: str,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[str]:
         """The ids of all who hold a permission in a tenant, ascending.
 
         Users and, under strict semantics, service principals and agents: whoever may
         be asked about as a user, so no API keys. All of them are of one revision,
         that of the call, however long the caller takes to read on.
 
+        Args:
+            tenant_id: where.
+            key: of the permission.
+            after: only those whose id is greater, such as the last of a page before.
+            limit: at most so many.
+
         Raises:
-            TypeError: `tenant_id` or `key` is no string.
-            ValueError: `tenant_id` is no UUID.
+            TypeError: `tenant_id`, `key` or `after` is no string.
+            ValueError: `tenant_id` or `after` is no UUID, or `limit` less than 1.
             NotOpenError: the authorizer isn't open.
         """
         tenant = parse_id(tenant_id)
+        begin = b"" if after is None else parse_id(after)
         _require_key(key)
+        if limit is not None and limit < 1:
+            raise ValueError(f"a limit must be at least 1, not `{limit}`")
         with self._lock:
             index = self._require_index()
             entry = index.tenants.get(tenant)
             if entry is None or self.is_stale or not index.is_open(entry):
                 return iter(())
-            profiles = set(index.holders(tenant, key))
-            holders = {who for who, held in entry.rows.items() if held in profiles}
+            holders = index.holders(tenant, key, begin)
             if index.is_strict:
-                holders.update(index.identities.registered_for(tenant, key))
-        return map(format_id, sorted(holders))
+                machines = index.identities.registered_for(tenant, key)
+                later = sorted(each for each in machines if each > begin)
+                holders = _distinct(merge(holders, later))
+            found = list(islice(holders, limit))
+        return map(format_id, found)
+
+
+def _distinct(ordered: Iterable[Id]) -> Iterator[Id]:
+    return (id_ for id_, _ in groupby(ordered))
 
 
 def _require_question(principal: Principal, key: str) -> None:

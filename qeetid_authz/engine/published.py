@@ -29,6 +29,10 @@ class Published:
     exactly one revision. `_answers` is read without it: it maps the principals that
     were asked about to the answers of their `Grants`, which never change, and a change
     vacates the seats of those whose answers may differ.
+
+    Attributes:
+        edition: differs whenever what is published does, and when it stops counting;
+            what was found out at one edition holds for as long as that lasts.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Published:
         self._current_at = 0.0
         self._expired = False
         self._is_shut = False
+        self.edition = 0
         self._why_not: AuthzError = NotOpenError(
             "this authorizer isn't open; use `with Authorizer.open(dsn) as authz:`"
         )
@@ -86,6 +91,8 @@ class Published:
             if self._is_shut:
                 return
             revision = update if isinstance(update, Revision) else update.revision
+            if self._expired or revision is not update:
+                self.edition += 1
             if compiled is not None:
                 if self._index is not None:
                     former = self._index.identities
@@ -118,6 +125,7 @@ class Published:
         with self._lock:
             if not only_if_old or self.age > self.max_staleness:
                 self._expired = True
+                self.edition += 1
                 self._seats.clear()
             return self._expired
 
@@ -128,11 +136,13 @@ class Published:
         """
         with self._lock:
             self._seats.expire(self._wall_clock() + CREDENTIAL_MARGIN)
+            self.edition += 1
 
     def shut(self, why: AuthzError) -> None:
         """Answer nothing any more: every question raises `why`."""
         with self._lock:
             self._is_shut = True
+            self.edition += 1
             self._why_not = why
             self._index = None
             self._seats.clear()

@@ -177,7 +177,6 @@ class _Application:
             user,
             roles.onto(held_roles),
             groups.onto(held_groups),
-            may_act=self.index.may_act(tenant, user),
         )
         note_foreign(self.index, tenant, roles=roles.come, groups=groups.come)
         self.touched.grounds.append(tenant + user)
@@ -193,9 +192,8 @@ class _Application:
             self.touched.grounds += [tenant + each.id for tenant in each.tenants]
         if turned and self.index.is_strict:
             for id_, tenant in self.index.tenants.items():
-                held = (tenant.rows.keys() & turned) | (tenant.withheld.keys() & turned)
-                for subject in held:
-                    self.move_user(id_, subject, _Edges(), _Edges())
+                for subject in filter(tenant.rows.__contains__, turned):
+                    self.touched.grounds.append(id_ + subject)
 
     def change_ip_rules(self) -> None:
         touched = set(self.changes.ip_enforced)

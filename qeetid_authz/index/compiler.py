@@ -1,7 +1,7 @@
 """Facts to index: every fact of one revision, compiled from scratch."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain
 from struct import iter_unpack
 
@@ -9,7 +9,7 @@ from qeetid_authz.ids import Id
 from qeetid_authz.index.index import Index
 from qeetid_authz.index.permissions import mask_of
 from qeetid_authz.index.tenant import NOWHERE, Ids, Role, Tenant
-from qeetid_authz.model import Changes, Packed, Semantics, Snapshot
+from qeetid_authz.model import Changes, Semantics, Snapshot, unpack_members
 
 
 def compile_snapshot(snapshot: Snapshot, semantics: Semantics) -> Index:
@@ -26,10 +26,18 @@ def compile_snapshot(snapshot: Snapshot, semantics: Semantics) -> Index:
         index.tenant(owned.tenant).roles.add(id_)
     for owner, pairs in snapshot.group_roles:
         index.tenant(owner).group_roles = _gather(pairs)
-    direct, members = dict(snapshot.user_roles), dict(snapshot.group_members)
-    for owner in direct.keys() | members.keys():
-        _fill_rows(index, owner, direct.get(owner, b""), members.get(owner, b""))
-    _find_foreign(index, snapshot)
+    direct = dict(snapshot.user_roles)
+    for owner, members in snapshot.group_members:
+        _fill_rows(index, owner, direct.pop(owner, b""), members)
+    for owner, roles in direct.items():
+        _fill_rows(index, owner, roles, b"")
+    for owner, pairs in snapshot.group_roles:
+        note_foreign(
+            index,
+            owner,
+            roles=_referred(pairs, "16x16s"),
+            groups=_referred(pairs, "16s16x"),
+        )
     return index
 
 
@@ -59,10 +67,7 @@ def _gather(pairs: bytes) -> dict[Id, Ids]:
 
 
 def _identify(index: Index, snapshot: Snapshot) -> None:
-    identities = index.identities
-    for status, users in snapshot.statuses:
-        identities.users.update((user, status) for (user,) in iter_unpack("16s", users))
-    identities.load(snapshot)
+    index.identities.load(snapshot)
     note_scopes(index, snapshot)
     for id_, rule in snapshot.ip_rules.items():
         index.put_ip_rule(id_, rule)
@@ -79,36 +84,21 @@ def note_scopes(index: Index, facts: Snapshot | Changes) -> None:
 
 
 def _fill_rows(index: Index, owner: Id, direct: bytes, members: bytes) -> None:
-    roles, groups = _gather(direct), _gather(members)
-    tenant = index.tenant(owner)
-    for user in roles.keys() | groups.keys():
-        tenant.place(
-            user,
-            roles.get(user, ()),
-            groups.get(user, ()),
-            may_act=index.may_act(owner, user),
-        )
+    roles = _gather(direct)
+    joined: defaultdict[Id, list[Id]] = defaultdict(list)
+    groups = []
+    for group, users in unpack_members(members):
+        groups.append(group)
+        for (user,) in iter_unpack("16s", users):
+            joined[user].append(group)
+    held = {user: (roles.pop(user, ()), tuple(sorted(joined[user]))) for user in joined}
+    held.update((user, (directly, ())) for user, directly in roles.items())
+    index.tenant(owner).fill(held)
+    note_foreign(index, owner, roles=_referred(direct, "16x16s"), groups=groups)
 
 
-def _find_foreign(index: Index, snapshot: Snapshot) -> None:
-    """Note the references that cross tenants, so that changes find them."""
-    for relation, width in (
-        (snapshot.user_roles, "16x16s"),
-        (snapshot.group_roles, "16x16s"),
-    ):
-        for tenant, roles in _references(relation, width):
-            note_foreign(index, tenant, roles=roles)
-    for relation, width in (
-        (snapshot.group_members, "16x16s"),
-        (snapshot.group_roles, "16s16x"),
-    ):
-        for tenant, groups in _references(relation, width):
-            note_foreign(index, tenant, groups=groups)
-
-
-def _references(relation: Packed, width: str) -> Iterator[tuple[Id, set[Id]]]:
-    for tenant, pairs in relation:
-        yield tenant, {referred for (referred,) in iter_unpack(width, pairs)}
+def _referred(pairs: bytes, width: str) -> set[Id]:
+    return {id_ for (id_,) in iter_unpack(width, pairs)}
 
 
 def note_foreign(

@@ -1,11 +1,13 @@
 """Who there is to act, and with which credentials."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, takewhile
+from struct import iter_unpack
 from typing import NamedTuple, TypeAlias
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.directory import Directory
+from qeetid_authz.index.rows import Rows
 from qeetid_authz.model import (
     ACTIVE,
     MAY_ACT,
@@ -19,6 +21,49 @@ from qeetid_authz.model import (
 from qeetid_authz.principal import Kind
 
 Machines: TypeAlias = Directory[Machine]
+
+
+class Users:
+    """The statuses of users who exist, by id."""
+
+    __slots__ = ("_rows", "_statuses")
+
+    def __init__(self, packed: Iterable[tuple[str, bytes]] = ()) -> None:
+        """Make one of statuses with a run of ids each."""
+        self._statuses: list[str] = []
+        self._rows = Rows()
+        for status, run in sorted(packed, key=lambda each: -len(each[1])):
+            if len(self._rows):
+                for (user,) in iter_unpack("16s", run):
+                    self.put(user, status)
+            else:
+                self._rows = Rows.of_run(run, self._number(status))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, user: Id) -> str | None:
+        """The status of a user, or None."""
+        number = self._rows.get(user)
+        return None if number is None else self._statuses[number]
+
+    def put(self, user: Id, status: str | None) -> str | None:
+        """Take over a status, or None of one who is gone; the status before."""
+        former = self.get(user)
+        if status is None:
+            self._rows.pop(user)
+        elif status != former:
+            self._rows.put(user, self._number(status))
+        return former
+
+    def items(self) -> Iterator[tuple[Id, str]]:
+        """All users with their statuses, by id."""
+        return ((user, self._statuses[number]) for user, number in self._rows.items())
+
+    def _number(self, status: str) -> int:
+        if status not in self._statuses:
+            self._statuses.append(status)
+        return self._statuses.index(status)
 
 
 class Difference(NamedTuple):
@@ -39,7 +84,7 @@ class Identities:
     """Users, machines, API keys, OIDC clients, and the sessions that were revoked.
 
     Attributes:
-        users: user id -> status, of those that exist.
+        users: the statuses of users.
         services: service principals, by id and by tenant.
         agents: agents, by id and by tenant.
         api_keys: API keys, by id and by prefix.
@@ -61,7 +106,7 @@ class Identities:
     )
 
     def __init__(self) -> None:
-        self.users: dict[Id, str] = {}
+        self.users = Users()
         self.services: Machines = Directory(lambda row: row.tenant)
         self.agents: Machines = Directory(lambda row: row.tenant)
         self.api_keys: Directory[ApiKey] = Directory(lambda row: row.prefix)
@@ -70,7 +115,8 @@ class Identities:
         self.session_memory = SESSION_MEMORY
 
     def load(self, snapshot: Snapshot) -> None:
-        """Take over all but the users of a snapshot, which come packed."""
+        """Take over what a snapshot holds of them."""
+        self.users = Users(snapshot.statuses)
         for machine_id, machine in snapshot.services.items():
             self.services.put(machine_id, machine)
         for machine_id, machine in snapshot.agents.items():
@@ -137,9 +183,7 @@ class Identities:
 
     def _change_users(self, changed: Mapping[Id, str | None]) -> Iterator[Difference]:
         for user, status in changed.items():
-            former = self.users.pop(user, None)
-            if status is not None:
-                self.users[user] = status
+            former = self.users.put(user, status)
             if (former in MAY_ACT) != (status in MAY_ACT):
                 yield Difference(user, (), holds=True)
 

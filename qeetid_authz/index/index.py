@@ -1,6 +1,6 @@
 """What a replica knows, compiled so that a question needs a lookup or two."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.identities import Identities
@@ -95,7 +95,8 @@ class Index:
         entry = self.tenants.get(tenant)
         if entry is None or not self.is_open(entry):
             return None
-        return entry.rows.get(subject)
+        profile = entry.profile(subject)
+        return profile if profile and self.may_act(tenant, subject) else None
 
     def profile_grants(self, tenant: Id, profile: Profile) -> Grants:
         """What a profile of a tenant grants at present."""
@@ -120,25 +121,45 @@ class Index:
             mask |= entry.group_mask(group, role_mask)
         return mask
 
-    def holders(self, tenant: Id, key: str) -> Iterator[Profile]:
-        """The profiles of a tenant that grant a key, from the roles that carry it."""
+    def holders(self, tenant: Id, key: str, after: Id = b"") -> Iterator[Id]:
+        """Those who may act and hold a key by roles, by id.
+
+        Args:
+            tenant: where.
+            key: of a permission.
+            after: only those whose id is greater.
+        """
         position = self.vocabulary.position(key)
         entry = self.tenants[tenant]
-        if position is None:
+        own = self.roles if not self.is_strict else entry.roles
+        if position is None or not any(self._carries(own, position)):
             return
+        known: dict[Profile, bool] = {}
+        groups: dict[Id, bool] = {}
 
-        def carries(roles: Ids) -> bool:
-            counted = self.counted_roles(tenant, roles)
-            return any(role.mask >> position & 1 for _, role in counted)
+        def carries(group: Id) -> bool:
+            held = groups.get(group)
+            if held is None:
+                bound = entry.group_roles.get(group, ())
+                held = groups[group] = self._grant(tenant, bound, position)
+            return held
 
-        groups = {
-            group
-            for group, _ in self.counted_groups(tenant, tuple(entry.group_roles))
-            if carries(entry.group_roles[group])
-        }
-        for profile in entry.profiles.values():
-            if carries(profile.roles) or not groups.isdisjoint(profile.groups):
-                yield profile
+        for user, profile in entry.profiled(after):
+            held = known.get(profile)
+            if held is None:
+                counted = self.counted_groups(tenant, profile.groups)
+                held = known[profile] = self._grant(
+                    tenant, profile.roles, position
+                ) or any(carries(group) for group, _ in counted)
+            if held and self.may_act(tenant, user):
+                yield user
+
+    def _carries(self, roles: Iterable[Id], position: int) -> Iterator[int]:
+        return (self.roles[role].mask >> position & 1 for role in roles)
+
+    def _grant(self, tenant: Id, roles: Ids, position: int) -> bool:
+        counted = self.counted_roles(tenant, roles)
+        return any(role.mask >> position & 1 for _, role in counted)
 
     def counted_roles(self, tenant: Id, ids: Ids) -> Iterator[tuple[Id, Role]]:
         """Those roles whose grants count in a tenant: in strict, its own."""

@@ -1,11 +1,12 @@
 """One tenant compiled: its roles, its groups, and who holds which of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import TypeAlias
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.permissions import Grants
+from qeetid_authz.index.rows import Rows
 from qeetid_authz.model import Owned
 
 Ids: TypeAlias = tuple[Id, ...]
@@ -39,6 +40,7 @@ class Profile:
     Attributes:
         roles: ids of the roles they hold directly, sorted.
         groups: ids of their groups, sorted.
+        number: by which rows name it.
         users: how many they are.
         grants: what roles and groups together grant them; worked out when first
             asked for, so that a change to a role costs nothing to the many profiles
@@ -46,11 +48,12 @@ class Profile:
         edition: the tenant's edition that `grants` belongs to.
     """
 
-    __slots__ = ("edition", "grants", "groups", "roles", "users")
+    __slots__ = ("edition", "grants", "groups", "number", "roles", "users")
 
-    def __init__(self, roles: Ids, groups: Ids) -> None:
+    def __init__(self, roles: Ids, groups: Ids, number: int) -> None:
         self.roles = roles
         self.groups = groups
+        self.number = number
         self.users = 0
         self.grants: Grants | None = None
         self.edition = -1
@@ -61,8 +64,7 @@ class Tenant:
 
     Attributes:
         status: `active`, `suspended` or `deleted`; None without a row of its own.
-        rows: user -> profile, of those who may act.
-        withheld: the same of those who may not (only under strict semantics).
+        rows: user -> number of a profile, of all who hold anything.
         profiles: (roles, groups) -> profile.
         group_roles: group -> ids of the roles bound to it in this tenant, sorted.
         roles: ids of the roles that the tenant owns.
@@ -71,24 +73,26 @@ class Tenant:
 
     __slots__ = (
         "_group_masks",
+        "_numbered",
+        "_unused",
         "edition",
         "group_roles",
         "profiles",
         "roles",
         "rows",
         "status",
-        "withheld",
     )
 
     def __init__(self, status: str | None) -> None:
         self.status = status
-        self.rows: dict[Id, Profile] = {}
-        self.withheld: dict[Id, Profile] = {}
+        self.rows = Rows()
         self.profiles: dict[tuple[Ids, Ids], Profile] = {}
         self.group_roles: dict[Id, Ids] = {}
         self.roles: set[Id] = set()
         self.edition = 0
         self._group_masks: dict[Id, int] = {}
+        self._numbered: list[Profile] = []
+        self._unused: list[int] = []
 
     @property
     def is_void(self) -> bool:
@@ -122,23 +126,43 @@ class Tenant:
             mask = self._group_masks[group] = work_out(roles)
         return mask
 
-    def place(self, user: Id, roles: Ids, groups: Ids, *, may_act: bool) -> None:
+    def fill(self, held: Mapping[Id, tuple[Ids, Ids]]) -> None:
+        """Give a tenant without rows those of its users' roles and groups."""
+        self.rows = Rows.of({user: self._join(*both) for user, both in held.items()})
+
+    def place(self, user: Id, roles: Ids, groups: Ids) -> None:
         """Give a user without a row the one of its roles and groups, if any."""
-        if not roles and not groups:
-            return
+        if roles or groups:
+            self.rows.put(user, self._join(roles, groups))
+
+    def _join(self, roles: Ids, groups: Ids) -> int:
+        """The number of a profile that has one user more from now on."""
         profile = self.profiles.get((roles, groups))
         if profile is None:
-            profile = self.profiles[roles, groups] = Profile(roles, groups)
+            number = self._unused.pop() if self._unused else len(self._numbered)
+            profile = self.profiles[roles, groups] = Profile(roles, groups, number)
+            self._numbered[number : number + 1] = (profile,)
         profile.users += 1
-        rows = self.rows if may_act else self.withheld
-        rows[user] = profile
+        return profile.number
 
     def displace(self, user: Id) -> tuple[Ids, Ids]:
         """Take a user's row away; the roles and groups it held."""
-        profile = self.rows.pop(user, None) or self.withheld.pop(user, None)
-        if profile is None:
+        number = self.rows.pop(user)
+        if number is None:
             return (), ()
+        profile = self._numbered[number]
         profile.users -= 1
         if not profile.users:
             del self.profiles[profile.roles, profile.groups]
+            self._unused.append(number)
         return profile.roles, profile.groups
+
+    def profile(self, user: Id) -> Profile | None:
+        """The profile of a user, or None."""
+        number = self.rows.get(user)
+        return None if number is None else self._numbered[number]
+
+    def profiled(self, after: Id = b"") -> Iterator[tuple[Id, Profile]]:
+        """Users with their profiles, by id, those whose id is greater than `after`."""
+        for user, number in self.rows.items(after):
+            yield user, self._numbered[number]

@@ -9,7 +9,7 @@ keys may differ, and what they hold is read in the same snapshot.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, LiteralString, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -156,6 +156,7 @@ def _load(
         ),
     ]
     facts: dict[str, Any] = dict(zip(_FACTS, rows[1:], strict=True))
+    members = yield from _fetch_members()
     return Snapshot(
         revision,
         permissions=dict(facts["permissions"]),
@@ -165,7 +166,7 @@ def _load(
         statuses=facts["users"],
         role_permissions=facts["role_permissions"],
         user_roles=facts["user_roles"],
-        group_members=facts["group_members"],
+        group_members=_letting_go(members),
         group_roles=facts["group_roles"],
         api_keys=_all(_api_key, facts["api_keys"]),
         services=_all(_machine, facts["services"]),
@@ -176,6 +177,22 @@ def _load(
         ip_enforced={tenant for (tenant,) in facts["ip_enforced"]},
         session_memory=session_memory,
     )
+
+
+def _fetch_members() -> Generator[Batch, list[list[Row]], list[Row]]:
+    *_, fetched = yield [_do("declare_group_members"), _do("fetch_group_members")]
+    members = []
+    while fetched:
+        members += fetched
+        (fetched,) = yield [_do("fetch_group_members")]
+    return members
+
+
+def _letting_go(rows: list[Row]) -> Iterator[tuple[Id, bytes]]:
+    """The rows one by one, each forgotten as soon as it is given."""
+    while rows:
+        owner, run = rows.pop()
+        yield owner, run
 
 
 def _reread(

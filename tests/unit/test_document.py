@@ -349,7 +349,7 @@ def test_snapshot_packs_the_facts() -> None:
     assert {"billing:read", "billing:write"} == set(facts.permissions.values())
     assert [("active", ann), ("suspended", parse_id(ONE))] == facts.statuses
     assert [(acme, ann + clerk + ann + idle)] == facts.user_roles
-    assert [(acme, parse_id(ONE) + staff)] == facts.group_members
+    assert [(acme, staff + bytes([0, 0, 0, 1]) + parse_id(ONE))] == facts.group_members
     assert [(acme, staff + clerk)] == facts.group_roles
     assert [(clerk, b"".join(facts.permissions))] == facts.role_permissions
 

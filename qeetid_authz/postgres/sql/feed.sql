@@ -66,9 +66,9 @@ SELECT uuid_send(id), CASE WHEN deleted_at IS NULL THEN status ELSE 'deleted' EN
 FROM tenant.tenants;
 
 -- name: load_users
--- By status, the ids of each in one run of bytes.
+-- By status, the ids of each in one run of bytes, ascending.
 SELECT CASE WHEN deleted_at IS NULL THEN status ELSE 'deleted' END,
-    string_agg(uuid_send(id), '')
+    string_agg(uuid_send(id), '' ORDER BY id)
 FROM "user".users GROUP BY 1;
 
 -- name: load_role_permissions
@@ -81,10 +81,20 @@ FROM rbac.role_permissions GROUP BY role_id;
 SELECT uuid_send(tenant_id), string_agg(uuid_send(user_id) || uuid_send(role_id), '')
 FROM rbac.user_roles GROUP BY tenant_id;
 
--- name: load_group_members
--- By tenant, (user, group) pairs in one run of bytes.
-SELECT uuid_send(tenant_id), string_agg(uuid_send(user_id) || uuid_send(group_id), '')
-FROM tenant.group_members GROUP BY tenant_id;
+-- name: declare_group_members
+-- By tenant, for each group its id, how many members it has, and who they are, in one
+-- run of bytes. They are most of all there is.
+DECLARE group_members NO SCROLL CURSOR FOR
+SELECT uuid_send(tenant_id), string_agg(uuid_send(group_id) || members || users, '')
+FROM (
+    SELECT tenant_id, group_id, int4send(count(*)::int) AS members,
+        string_agg(uuid_send(user_id), '') AS users
+    FROM tenant.group_members GROUP BY tenant_id, group_id
+) AS blocks GROUP BY tenant_id;
+
+-- name: fetch_group_members
+-- So many that the client never holds twice what there is.
+FETCH 100 FROM group_members;
 
 -- name: load_group_roles
 -- By tenant, (group, role) pairs in one run of bytes.
