@@ -18,6 +18,33 @@ Loop: TypeAlias = Callable[[Any, Sequence[Any], int], int]
 """What asks somebody all questions so many times; how many answers were good."""
 
 
+class Denied:
+    """As much of a decision as is looked at."""
+
+    __slots__ = ("allowed",)
+
+    def __init__(self) -> None:
+        self.allowed = False
+
+
+class Empty:
+    """Methods that do nothing, called as those that are measured."""
+
+    def __init__(self) -> None:
+        self._denied = Denied()
+
+    def can(self, principal: Principal, permission: str) -> None:
+        """Nothing."""
+
+    def check(self, principal: Principal, permission: str) -> Denied:  # noqa: ARG002
+        """The same denial to everybody."""
+        return self._denied
+
+    def authenticate(self, header: str) -> str:
+        """What was given."""
+        return header
+
+
 class Contender:
     """Somebody who is asked, the questions, and how many of them have good answers.
 
@@ -77,6 +104,16 @@ def ask(asked: Any, questions: Sequence[tuple[Principal, str]], rounds: int) -> 
     for _ in range(rounds):
         for principal, permission in questions:
             if asked.can(principal, permission):
+                allowed += 1
+    return allowed
+
+
+def check(asked: Any, questions: Sequence[tuple[Principal, str]], rounds: int) -> int:
+    """How many questions are allowed, by the decisions of a method `check`."""
+    allowed = 0
+    for _ in range(rounds):
+        for principal, permission in questions:
+            if asked.check(principal, permission).allowed:
                 allowed += 1
     return allowed
 

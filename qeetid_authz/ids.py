@@ -2,6 +2,7 @@
 
 from binascii import Error as HexError
 from binascii import unhexlify
+from functools import lru_cache
 from typing import TypeAlias
 
 Id: TypeAlias = bytes
@@ -46,6 +47,7 @@ def parse_wire_id(raw: bytes) -> Id | None:
             return None
 
 
+@lru_cache(16_384)
 def format_id(id_: Id) -> str:
     """Write an id in its canonical form: lower case, with dashes."""
     text = id_.hex()

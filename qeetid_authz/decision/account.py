@@ -1,21 +1,19 @@
 """All that a principal may do, and why."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qeetid_authz.decision.authority import effective
 from qeetid_authz.decision.decision import Question, ip_verdict
 from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.decision.sources import Source, sources
 from qeetid_authz.decision.standing import obstacle
-from qeetid_authz.ids import format_optional
+from qeetid_authz.ids import format_id
 from qeetid_authz.index.index import Index
 from qeetid_authz.model import IpRule
 from qeetid_authz.principal import Kind, Principal
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """Permissions that are held in one and the same way.
 
     Attributes:
@@ -33,8 +31,7 @@ class Grant:
     permissions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """What a principal may.
 
     Attributes:
@@ -84,21 +81,18 @@ def _judged_kind(index: Index, principal: Principal) -> Kind:
 
 
 def _grants(index: Index, principal: Principal, held: int) -> tuple[Grant, ...]:
-    def found() -> Iterator[Grant]:
-        for source in sources(index, principal.kind, principal.key):
-            if source.mask & held:
-                yield _grant(index, source, held)
-
-    return tuple(sorted(found(), key=_order))
+    found = sources(index, principal.kind, principal.key, held)
+    return tuple(sorted((_grant(index, each, held) for each in found), key=_order))
 
 
 def _grant(index: Index, source: Source, held: int) -> Grant:
+    is_of_group, group, role, group_id, role_id, mask = source
     return Grant(
-        "scope" if source.role is None else f"role:{source.role}",
-        "direct" if source.group is None else f"group:{source.group}",
-        format_optional(source.group_id),
-        format_optional(source.role_id),
-        tuple(index.vocabulary.keys(source.mask & held)),
+        f"role:{role}" if role_id else "scope",
+        f"group:{group}" if is_of_group else "direct",
+        format_id(group_id) if is_of_group else None,
+        format_id(role_id) if role_id else None,
+        tuple(index.vocabulary.keys(mask & held)),
     )
 
 

@@ -1,6 +1,8 @@
 """May this principal do that? A total function of index, question and time."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from qeetid_authz.decision.authority import authority, effective, limits
 from qeetid_authz.decision.reasons import Reason
@@ -11,28 +13,60 @@ from qeetid_authz.principal import Principal
 from qeetid_authz.revision import Revision
 
 
+class Basis:
+    """What decisions rest on: a revision, and when it was last known to be current.
+
+    Attributes:
+        revision: the snapshot.
+        current_at: when, by the clock, it was surely current.
+    """
+
+    __slots__ = ("_clock", "current_at", "revision")
+
+    def __init__(
+        self, revision: Revision, current_at: float, clock: Callable[[], float]
+    ) -> None:
+        self.revision = revision
+        self.current_at = current_at
+        self._clock = clock
+
+    @property
+    def age(self) -> float:
+        """Seconds since the revision was last known to be current."""
+        return self._clock() - self.current_at
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """An answer and what it rests on; true when allowed.
 
+    Who asks the same at the same revision may be given the same object.
+
     Attributes:
         allowed: whether the principal may.
         reason: why.
-        revision: the snapshot it was made at.
-        age: seconds since that snapshot was known to be current.
+        basis: what it rests on.
     """
 
     allowed: bool
     reason: Reason
-    revision: Revision
-    age: float
+    basis: Basis = field(repr=False)
 
     def __bool__(self) -> bool:
         return self.allowed
 
+    @property
+    def revision(self) -> Revision:
+        """The snapshot it was made at."""
+        return self.basis.revision
 
-@dataclass(frozen=True, slots=True)
-class Question:
+    @property
+    def age(self) -> float:
+        """Seconds, by now, since that snapshot was last known to be current."""
+        return self.basis.age
+
+
+class Question(NamedTuple):
     """Everything that a decision depends on besides the index.
 
     Attributes:

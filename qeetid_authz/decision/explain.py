@@ -1,12 +1,12 @@
 """Why a decision is what it is: every grant path, or what would be enough."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from qeetid_authz.decision.decision import Question, decide, ip_verdict, refusal
+from qeetid_authz.decision.decision import Question, ip_verdict, refusal
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.decision.sources import sources
-from qeetid_authz.ids import Id, format_id, format_optional
+from qeetid_authz.ids import Id, format_id
 from qeetid_authz.index.index import Index
 from qeetid_authz.index.tenant import NOWHERE
 from qeetid_authz.model import IpRule
@@ -16,8 +16,7 @@ from qeetid_authz.revision import Revision
 _HELPED_BY_ROLES = frozenset({Reason.NO_GRANT, Reason.ACTOR_LACKS})
 
 
-@dataclass(frozen=True, slots=True)
-class GrantPath:
+class GrantPath(NamedTuple):
     """One way by which a principal holds a permission.
 
     Attributes:
@@ -47,16 +46,14 @@ class GrantPath:
         return "direct" if self.group is None else f"group:{self.group}"
 
 
-@dataclass(frozen=True, slots=True)
-class CarryingGroup:
+class CarryingGroup(NamedTuple):
     """A group of the tenant, membership in which would be enough."""
 
     group: str
     group_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(NamedTuple):
     """A role that would be enough, and the groups that carry it."""
 
     role: str
@@ -64,8 +61,7 @@ class Missing:
     groups: tuple[CarryingGroup, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """A decision with its grounds; true when allowed.
 
     Attributes:
@@ -103,11 +99,18 @@ class Explanation:
 
 
 def explain(
-    index: Index, question: Question, revision: Revision, age: float
+    index: Index, question: Question, reason: Reason, revision: Revision, age: float
 ) -> Explanation:
-    """Explain one question from the same index that decides it."""
+    """Explain one question from the same index that decided it.
+
+    Args:
+        index: whose facts count.
+        question: what was asked.
+        reason: what `decide` says of it.
+        revision: of the index.
+        age: seconds since that was known to be current.
+    """
     principal, permission = question.principal, question.permission
-    reason = decide(index, question)
     paths: tuple[GrantPath, ...] = ()
     actor_paths: tuple[GrantPath, ...] = ()
     if reason is Reason.GRANTED:
@@ -132,29 +135,20 @@ def explain(
 def _sorted_paths(
     index: Index, principal: Principal, permission: str
 ) -> tuple[GrantPath, ...]:
-    bit = index.vocabulary.mask((permission,))
-    paths = (
-        GrantPath(
+    bit = 1 << index.vocabulary.add(permission)
+    found = [
+        (
             permission,
-            source.role,
-            format_optional(source.role_id),
-            source.group,
-            format_optional(source.group_id),
+            role if role_id else None,
+            format_id(role_id) if role_id else None,
+            group if is_of_group else None,
+            format_id(group_id) if is_of_group else None,
         )
-        for source in sources(index, principal.kind, principal.key)
-        if source.mask & bit
-    )
-    return tuple(sorted(paths, key=_order))
-
-
-def _order(path: GrantPath) -> tuple[bool, str, str, str, str]:
-    return (
-        path.group is not None,
-        path.group or "",
-        path.role or "",
-        path.group_id or "",
-        path.role_id or "",
-    )
+        for is_of_group, group, role, group_id, role_id, _ in sources(
+            index, principal.kind, principal.key, bit
+        )
+    ]
+    return tuple(map(GrantPath._make, found))
 
 
 def _missing(

@@ -1,73 +1,70 @@
 """Where what somebody holds by itself comes from: scopes, roles, roles of groups."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TypeAlias
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.index import Index
-from qeetid_authz.index.tenant import Ids, Role
+from qeetid_authz.index.tenant import NOWHERE
 from qeetid_authz.principal import Kind
 
+Source: TypeAlias = tuple[bool, str, str, Id, Id, int]
+"""One of them, a bare tuple since an explanation makes many.
 
-class Source(NamedTuple):
-    """One of them, with what it grants.
-
-    Attributes:
-        mask: the permissions that it grants.
-        role: the role's name; None of scopes.
-        role_id: its id, or None.
-        group: the name of the group that carries the role; None when held directly.
-        group_id: its id, or None.
-    """
-
-    mask: int
-    role: str | None = None
-    role_id: Id | None = None
-    group: str | None = None
-    group_id: Id | None = None
+Whether it is a role of a group; the group's name and the role's, then their ids; and
+the permissions that it grants, as a mask. Names and ids are empty of what it hasn't. So
+they sort as paths are told: direct ones first, then by group name, role name and ids.
+"""
 
 
-def sources(index: Index, kind: Kind, who: bytes) -> Iterator[Source]:
-    """The sources of one who may act, in no order.
+def sources(index: Index, kind: Kind, who: bytes, wanted: int = -1) -> list[Source]:
+    """The sources of one who may act, in order.
 
     Args:
         index: whose facts count.
         kind: as what it was named.
         who: the ids of its tenant and its own, one after the other.
+        wanted: the permissions of which a source must grant any, as a mask.
     """
     tenant, subject = who[:16], who[16:32]
     if kind is Kind.USER and index.is_strict:
         kind = index.identities.kind(subject)
-    scopes: tuple[str, ...] = ()
+    if kind is Kind.USER:
+        return _role_sources(index, tenant, subject, wanted)
     if kind is Kind.API_KEY:
         key = index.identities.api_keys.rows[subject]
         if key.user is not None:
-            yield from sources(index, Kind.USER, tenant + key.user)
-            return
-        scopes = key.scopes
-    elif kind is not Kind.USER:
-        machine = index.identities.machine(kind, subject)
-        scopes = machine.scopes if machine else ()
-    if scopes:
-        yield Source(index.vocabulary.mask(scopes))
-    if kind is not Kind.API_KEY:
-        yield from _role_sources(index, tenant, subject)
+            return sources(index, Kind.USER, tenant + key.user, wanted)
+        return _scope_sources(index, key.scopes, wanted)
+    machine = index.identities.machine(kind, subject)
+    registered = _scope_sources(index, machine.scopes if machine else (), wanted)
+    return registered + _role_sources(index, tenant, subject, wanted)
 
 
-def _role_sources(index: Index, tenant: Id, subject: Id) -> Iterator[Source]:
-    profile = index.profile(tenant, subject)
-    if profile is None:
-        return
-    for role_id, role in _existing(index, tenant, profile.roles):
-        yield Source(role.mask, role.name, role_id)
-    bound = index.tenants[tenant].group_roles
-    for group_id, group in index.counted_groups(tenant, profile.groups):
-        if group.tenant != tenant:
-            continue  # Qeet ID's explain joins the group's tenant, its check doesn't
-        for role_id, role in _existing(index, tenant, bound.get(group_id, ())):
-            yield Source(role.mask, role.name, role_id, group.name, group_id)
+def _scope_sources(index: Index, scopes: tuple[str, ...], wanted: int) -> list[Source]:
+    mask = index.vocabulary.mask(scopes)
+    return [(False, "", "", b"", b"", mask)] if mask & wanted else []
 
 
-def _existing(index: Index, tenant: Id, roles: Ids) -> Iterator[tuple[Id, Role]]:
-    counted = index.counted_roles(tenant, roles)
-    return ((id_, role) for id_, role in counted if role.exists)
+def _role_sources(index: Index, tenant: Id, subject: Id, wanted: int) -> list[Source]:
+    entry = index.tenants.get(tenant)
+    profile = None if entry is None else entry.profile(subject)
+    if entry is None or profile is None:
+        return []
+    carriers = [(b"", "", profile.roles)]
+    for group_id in profile.groups:
+        owner, name = index.groups.get(group_id, NOWHERE)
+        # Qeet ID's explain joins the group's tenant, which its check doesn't.
+        if owner == tenant:
+            carriers.append((group_id, name, entry.group_roles.get(group_id, ())))
+    known, is_strict = index.roles, index.is_strict
+    return sorted(
+        [
+            (bool(group_id), group, role.name, group_id, role_id, role.mask)
+            for group_id, group, roles in carriers
+            for role_id in roles
+            if (role := known.get(role_id))
+            and role.mask & wanted
+            and role.exists
+            and (role.tenant == tenant or not is_strict)
+        ]
+    )

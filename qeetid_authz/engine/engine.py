@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import groupby, islice
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from qeetid_authz.decision.account import Account, account
 from qeetid_authz.decision.authority import authority, deadline, effective, grounds
 from qeetid_authz.decision.decision import Decision, Question, decide, ip_verdict
 from qeetid_authz.decision.explain import Explanation, explain
 from qeetid_authz.decision.reasons import SENTENCES, Reason
-from qeetid_authz.document import Document, read_document, snapshot
 from qeetid_authz.engine.published import CREDENTIAL_MARGIN
 from qeetid_authz.engine.roster import Roster, require_principal
 from qeetid_authz.errors import NotOpenError, PermissionDenied
@@ -21,19 +20,23 @@ from qeetid_authz.model import Semantics
 from qeetid_authz.principal import Kind, Principal
 from qeetid_authz.revision import Revision
 
+if TYPE_CHECKING:
+    from qeetid_authz.document import Document
+
 
 class Engine(Roster):
     """Answers questions from the published index, from any thread.
 
     `can` reads one dict of principals that were asked about before, each seated at
     the answers of its `Grants`, which never change: so it needs no lock and can't see
-    half of a change. Everything else, the first question about a principal included,
-    takes the lock, and so sees exactly one revision.
+    half of a change; so does `check` with what was decided at the current revision.
+    Everything else, the first question about a principal included, takes the lock, and
+    so sees exactly one revision.
     """
 
     @staticmethod
     def from_facts(
-        document: Document | Mapping[str, Any],
+        document: "Document | Mapping[str, Any]",
         semantics: Semantics | str = Semantics.STRICT,
     ) -> "Engine":
         """An engine over the facts of a declarative document; no I/O, no ageing.
@@ -43,6 +46,9 @@ class Engine(Roster):
         Raises:
             DocumentError: the document breaks its rules.
         """
+        # Most who follow a database never read one, and it takes long to import.
+        from qeetid_authz.document import read_document, snapshot  # noqa: PLC0415
+
         engine = Engine(semantics)
         engine.publish(snapshot(read_document(document)), 0.0)
         return engine
@@ -104,9 +110,25 @@ class Engine(Roster):
 
     def check(self, principal: Principal, key: str, ip: str | None = None) -> Decision:
         """The decision, with its reason, revision and age; as `can`."""
+        if ip is None:
+            try:
+                return self._decisions[principal.key][key]
+            except (KeyError, AttributeError, TypeError):
+                pass
         question = self._question(principal, key, ip)
         with self._lock:
-            return self._decide(question)
+            decision = self._decide(question)
+            if ip is None and decision.reason is not Reason.STALE:
+                self._note(principal, key, decision)
+            return decision
+
+    def _note(self, principal: Principal, key: str, decision: Decision) -> None:
+        """Give the same decision again while it holds, but for keys made up."""
+        if self._require_index().vocabulary.position(key) is None:
+            return
+        if principal.key not in self._answers:
+            self._seat(principal)
+        self._seats.note(principal.key, key, decision)
 
     def check_many(
         self, questions: Iterable[tuple[Principal, str]], ip: str | None = None
@@ -150,7 +172,7 @@ class Engine(Roster):
         address = None if ip is None else parse_address(ip)
         with self._lock:
             index, now = self._require_index(), self._wall_clock()
-            revision, age = self._revision, self.age
+            revision, age = self._basis.revision, self.age
             somebody = Principal.of(Kind.USER, tenant, tenant)
             if self.is_stale or not ip_verdict(index, somebody, address).lets_in:
                 return [False for _ in asked], revision, age
@@ -164,7 +186,7 @@ class Engine(Roster):
     def _decide(self, question: Question) -> Decision:
         index = self._require_index()
         reason = Reason.STALE if self.is_stale else decide(index, question)
-        return Decision(reason is Reason.GRANTED, reason, self._revision, self.age)
+        return Decision(reason is Reason.GRANTED, reason, self._basis)
 
     def require(self, principal: Principal, key: str, ip: str | None = None) -> None:
         """Return when the principal holds the permission; as `can`.
@@ -187,10 +209,15 @@ class Engine(Roster):
         question = self._question(principal, key, ip)
         with self._lock:
             index = self._require_index()
-            revision, age = self._revision, self.age
+            revision, age = self._basis.revision, self.age
             if self.is_stale:
                 return Explanation(False, key, (), Reason.STALE, (), revision, age)
-            return explain(index, question, revision, age)
+            known = self._answers.get(principal.key)
+            if known and known.get(key) and ip is None:
+                reason = Reason.GRANTED
+            else:
+                reason = decide(index, question)
+            return explain(index, question, reason, revision, age)
 
     def account(
         self, principal: Principal, ip: str | None = None
@@ -207,7 +234,7 @@ class Engine(Roster):
                 held = Account(principal.kind, reason=Reason.STALE)
             else:
                 held = account(index, question)
-            return held, self._revision, self.age
+            return held, self._basis.revision, self.age
 
     def effective_permissions(self, principal: Principal) -> list[str]:
         """All keys that the principal holds, sorted; none when it may not act.
@@ -224,7 +251,7 @@ class Engine(Roster):
         _require_question(principal, "")
         with self._lock:
             index = self._require_index()
-            revision, age = self._revision, self.age
+            revision, age = self._basis.revision, self.age
             grants = effective(index, principal, self._wall_clock())
             if grants is None or self.is_stale:
                 return [], revision, age

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from math import inf
 from threading import Lock
 
+from qeetid_authz.decision.decision import Basis
 from qeetid_authz.engine.seats import Seats
 from qeetid_authz.errors import AuthzError, NotOpenError
 from qeetid_authz.index.applying import apply_changes
@@ -28,7 +29,8 @@ class Published:
     The lock is held for as long as it takes to apply a change, and by whoever must see
     exactly one revision. `_answers` is read without it: it maps the principals that
     were asked about to the answers of their `Grants`, which never change, and a change
-    vacates the seats of those whose answers may differ.
+    vacates the seats of those whose answers may differ. So is `_decisions`, which maps
+    them to decisions that were made at the current revision.
 
     Attributes:
         edition: differs whenever what is published does, and when it stops counting;
@@ -58,9 +60,9 @@ class Published:
         self._lock = Lock()
         self._seats = Seats()
         self._answers = self._seats.answers
+        self._decisions = self._seats.decisions
         self._index: Index | None = None
-        self._revision = NO_REVISION
-        self._current_at = 0.0
+        self._basis = Basis(NO_REVISION, 0.0, clock)
         self._expired = False
         self._is_shut = False
         self.edition = 0
@@ -101,8 +103,11 @@ class Published:
                 self._seats.clear()
             elif isinstance(update, Changes):
                 self._apply(update)
-            self._revision = revision
-            self._current_at = current_at
+            if revision is update and revision == self._basis.revision:
+                self._basis.current_at = current_at
+            else:
+                self._basis = Basis(revision, current_at, self._clock)
+                self._seats.decisions.clear()
             self._expired = False
 
     def _apply(self, changes: Changes) -> None:
@@ -168,12 +173,12 @@ class Published:
     @property
     def revision(self) -> Revision:
         """The snapshot that answers come from."""
-        return self._revision
+        return self._basis.revision
 
     @property
     def age(self) -> float:
         """Seconds since that snapshot was known to be current."""
-        return self._clock() - self._current_at
+        return self._basis.age
 
     @property
     def is_loaded(self) -> bool:

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from math import floor, inf
 
+from qeetid_authz.decision.decision import Decision
 from qeetid_authz.index.permissions import Grants
 
-LIMIT = 100_000
-"""Seats of principals with bounds; who has many tokens made gets them all vacated."""
+LIMIT = 200_000
+"""Seats at most, of which half may be of principals with bounds; when there is none
+left all are vacated, which costs each principal a first question again."""
 
 
 class Seats:
@@ -20,10 +22,13 @@ class Seats:
     Attributes:
         answers: key -> answers; always the same dict, so that it can be read without
             asking anybody.
+        decisions: key -> permission -> what was decided at the current revision, of
+            those who have a seat; the same dict as well.
     """
 
     def __init__(self) -> None:
         self.answers: dict[bytes, dict[str, bool]] = {}
+        self.decisions: dict[bytes, dict[str, Decision]] = {}
         self._grounds: dict[bytes, tuple[bytes, ...]] = {}
         self._kept: dict[bytes, Grants] = {}
         self._resting: dict[bytes, set[bytes]] = {}
@@ -33,6 +38,8 @@ class Seats:
 
     def take(self, key: bytes, grants: Grants) -> None:
         """Seat a user without bounds."""
+        if len(self.answers) >= LIMIT:
+            self.clear()
         self.answers[key] = grants.answers
 
     def take_bounded(
@@ -53,7 +60,7 @@ class Seats:
         """
         if key in self._grounds:
             self._leave(key)
-        if len(self._grounds) >= LIMIT:
+        if len(self._grounds) >= LIMIT // 2:
             self.clear()
         self._grounds[key] = tuple(set(grounds))  # an actor may be the subject
         for ground in self._grounds[key]:
@@ -62,6 +69,11 @@ class Seats:
             self._note_deadline(key, floor(deadline))
         self._kept[key] = grants
         self.answers[key] = grants.answers
+
+    def note(self, key: bytes, permission: str, decision: Decision) -> None:
+        """Have a decision given again to who has a seat, until the next revision."""
+        if key in self.answers:
+            self.decisions.setdefault(key, {})[permission] = decision
 
     def _note_deadline(self, key: bytes, second: int) -> None:
         due = self._due.get(second)
@@ -78,11 +90,13 @@ class Seats:
     def vacate(self, ground: bytes) -> None:
         """Take away the seats that rest on what changed."""
         self.answers.pop(ground, None)
+        self.decisions.pop(ground, None)
         for key in list(self._resting.get(ground, ())):
             self._leave(key)
 
     def _leave(self, key: bytes) -> None:
         self.answers.pop(key, None)
+        self.decisions.pop(key, None)
         self._kept.pop(key, None)
         second = self._seconds_of.pop(key, None)
         if second in self._due:
@@ -96,6 +110,7 @@ class Seats:
     def clear(self) -> None:
         """Take away all seats."""
         self.answers.clear()
+        self.decisions.clear()
         self._grounds.clear()
         self._kept.clear()
         self._resting.clear()

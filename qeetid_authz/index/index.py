@@ -161,16 +161,20 @@ class Index:
         counted = self.counted_roles(tenant, roles)
         return any(role.mask >> position & 1 for _, role in counted)
 
-    def counted_roles(self, tenant: Id, ids: Ids) -> Iterator[tuple[Id, Role]]:
+    def counted_roles(self, tenant: Id, ids: Ids) -> list[tuple[Id, Role]]:
         """Those roles whose grants count in a tenant: in strict, its own."""
-        for id_ in ids:
-            role = self.roles.get(id_)
-            if role and (role.tenant == tenant or not self.is_strict):
-                yield id_, role
+        known, strict = self.roles, self.is_strict
+        return [
+            (id_, role)
+            for id_ in ids
+            if (role := known.get(id_)) and (role.tenant == tenant or not strict)
+        ]
 
-    def counted_groups(self, tenant: Id, ids: Ids) -> Iterator[tuple[Id, Owned]]:
+    def counted_groups(self, tenant: Id, ids: Ids) -> list[tuple[Id, Owned]]:
         """Those groups whose grants count in a tenant: in strict, its own."""
-        for id_ in ids:
-            group = self.groups.get(id_, NOWHERE)
-            if group.tenant == tenant or not self.is_strict:
-                yield id_, group
+        known, strict = self.groups, self.is_strict
+        return [
+            (id_, group)
+            for id_ in ids
+            if (group := known.get(id_, NOWHERE)).tenant == tenant or not strict
+        ]
