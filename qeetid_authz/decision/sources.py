@@ -50,21 +50,20 @@ def _role_sources(index: Index, tenant: Id, subject: Id, wanted: int) -> list[So
     profile = None if entry is None else entry.profile(subject)
     if entry is None or profile is None:
         return []
-    carriers = [(b"", "", profile.roles)]
+    carriers = [(False, b"", "", profile.roles)]
     for group_id in profile.groups:
         owner, name = index.groups.get(group_id, NOWHERE)
         # Qeet ID's explain joins the group's tenant, which its check doesn't.
-        if owner == tenant:
-            carriers.append((group_id, name, entry.group_roles.get(group_id, ())))
-    known, is_strict = index.roles, index.is_strict
-    return sorted(
-        [
-            (bool(group_id), group, role.name, group_id, role_id, role.mask)
-            for group_id, group, roles in carriers
-            for role_id in roles
-            if (role := known.get(role_id))
-            and role.mask & wanted
-            and role.exists
-            and (role.tenant == tenant or not is_strict)
-        ]
-    )
+        if owner == tenant and (bound := entry.group_roles.get(group_id)):
+            carriers.append((True, group_id, name, bound))
+    known, is_mirror = index.roles, not index.is_strict
+    found = [
+        (is_of_group, group, role.name, group_id, role_id, role.mask)
+        for is_of_group, group_id, group, roles in carriers
+        for role_id in roles
+        if (role := known.get(role_id))
+        and role.mask & wanted
+        and (role.tenant == tenant or (is_mirror and role.exists))
+    ]
+    found.sort()
+    return found

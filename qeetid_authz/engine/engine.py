@@ -6,7 +6,7 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Self
 
 from qeetid_authz.decision.account import Account, account
-from qeetid_authz.decision.authority import authority, deadline, effective, grounds
+from qeetid_authz.decision.authority import deadline, effective, grounds
 from qeetid_authz.decision.decision import Decision, Question, decide, ip_verdict
 from qeetid_authz.decision.explain import Explanation, explain
 from qeetid_authz.decision.reasons import SENTENCES, Reason
@@ -89,8 +89,11 @@ class Engine(Roster):
             if self.is_stale:
                 self._require_index()
                 return False
-            grants = self._seats.kept(principal.key) or self._seat(principal)
-            return grants is not None and grants.allows(key)
+            return self._ask(principal, key)
+
+    def _ask(self, principal: Principal, key: str) -> bool:
+        grants = self._seats.kept(principal.key) or self._seat(principal)
+        return grants is not None and grants.allows(key)
 
     def _seat(self, principal: Principal) -> Grants | None:
         """What a principal may do now, from where it is seated at the answers."""
@@ -171,17 +174,22 @@ class Engine(Roster):
         asked = list(questions)
         address = None if ip is None else parse_address(ip)
         with self._lock:
-            index, now = self._require_index(), self._wall_clock()
+            index, seats = self._require_index(), self._answers
             revision, age = self._basis.revision, self.age
             somebody = Principal.of(Kind.USER, tenant, tenant)
             if self.is_stale or not ip_verdict(index, somebody, address).lets_in:
                 return [False for _ in asked], revision, age
-            held = (
-                (authority(index, Kind.USER, tenant, user, now), key)
-                for user, key in asked
-            )
-            answers = [each is not None and each.allows(key) for each, key in held]
+            try:
+                answers = [seats[tenant + who][key] for who, key in asked]
+            except KeyError:
+                answers = [self._answer(tenant, who, key) for who, key in asked]
             return answers, revision, age
+
+    def _answer(self, tenant: Id, who: Id, key: str) -> bool:
+        try:
+            return self._answers[tenant + who][key]
+        except KeyError:
+            return self._ask(Principal.of(Kind.USER, who, tenant), key)
 
     def _decide(self, question: Question) -> Decision:
         index = self._require_index()
@@ -217,6 +225,8 @@ class Engine(Roster):
                 reason = Reason.GRANTED
             else:
                 reason = decide(index, question)
+                if reason is Reason.GRANTED and known is None:
+                    self._seat(principal)
             return explain(index, question, reason, revision, age)
 
     def account(

@@ -1,12 +1,11 @@
 """`POST /v1/check/batch`: many questions about one tenant, at one revision."""
 
-from collections.abc import Iterator
-
 import msgspec
 from aiohttp import hdrs, web
 
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.ids import Id
+from qeetid_authz.revision import Revision
 from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.problems import Code, Problem
@@ -23,7 +22,7 @@ _ENVELOPE_SIZE = 4096  # bytes
 _ITEM_SIZE = 1024  # bytes, far beyond an id and a key
 
 
-class Item(msgspec.Struct, forbid_unknown_fields=True):
+class Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """One question."""
 
     user_id: str
@@ -37,6 +36,10 @@ class Batch(msgspec.Struct, forbid_unknown_fields=True):
     tenant_id: str
     client_ip: str | msgspec.UnsetType = msgspec.UNSET
 
+
+_REMEMBERED = 200_000  # ids and keys; some 200 bytes each
+_LONGEST = 256  # characters of a key that is remembered
+_ALLOWED, _DENIED = b'{"allowed":true}', b'{"allowed":false}'
 
 _decoder = msgspec.json.Decoder(Batch)
 
@@ -54,6 +57,7 @@ class BatchRoute:
         self._gate = gate
         self._bodies = bodies
         self._limit = limit
+        self._questions = Questions()
 
     async def post(self, request: web.Request) -> web.Response:
         """The answers, in the order of the questions.
@@ -72,11 +76,9 @@ class BatchRoute:
         tenant = read_id(batch.tenant_id.encode(), "tenant_id")
         require_same_tenant(caller, tenant)
         address = _address(batch)
-        questions = list(_questions(batch))
+        questions = self._questions.read(batch.checks)
         answers, revision, age = self._engine.can_many(tenant, questions, address)
-        results = [{"allowed": allowed} for allowed in answers]
-        answer = encode({"results": results, "revision": str(revision)})
-        return decision_response(answer, revision, age)
+        return decision_response(_encode(answers, revision), revision, age)
 
     def _read(self, body: bytes) -> Batch:
         try:
@@ -96,12 +98,46 @@ def _address(batch: Batch) -> str | None:
     return None if given is msgspec.UNSET else read_address(given.encode())
 
 
-def _questions(batch: Batch) -> Iterator[tuple[Id, str]]:
-    for at, item in enumerate(batch.checks):
+class Questions:
+    """Reads questions; ids and keys that were read before are remembered.
+
+    What a text means never changes, so only how many are remembered is bounded.
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[str, Id] = {}
+        self._keys: dict[str, str] = {}
+
+    def read(self, checks: list[Item]) -> list[tuple[Id, str]]:
+        """The questions, in order.
+
+        Raises:
+            Problem: one of them is none; it says which.
+        """
+        ids, keys = self._ids, self._keys
+        try:
+            return [(ids[item.user_id], keys[item.permission]) for item in checks]
+        except KeyError:
+            return [self._read_one(at, item) for at, item in enumerate(checks)]
+
+    def _read_one(self, at: int, item: Item) -> tuple[Id, str]:
+        if len(self._ids) + len(self._keys) > _REMEMBERED:
+            self._ids.clear()
+            self._keys.clear()
         try:
             user = read_id(item.user_id.encode(), "user_id")
             permission = read_permission(item.permission.encode())
         except Problem as problem:
             detail = problem.detail or "no permission"
             raise Problem(problem.code, f"checks[{at}]: {detail}") from None
-        yield user, permission
+        self._ids[item.user_id] = user
+        if len(permission) <= _LONGEST:
+            self._keys[item.permission] = permission
+        return user, permission
+
+
+def _encode(answers: list[bool], revision: Revision) -> bytes:
+    """What `encode` makes of the results and the revision, sooner."""
+    results = b",".join([_ALLOWED if allowed else _DENIED for allowed in answers])
+    said = encode({"revision": str(revision)})
+    return b'{"results":[' + results + b"]," + said[1:]
