@@ -39,9 +39,6 @@ class Users:
             else:
                 self._rows = Rows.of_run(run, self._number(status))
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def get(self, user: Id) -> str | None:
         """The status of a user, or None."""
         number = self._rows.get(user)

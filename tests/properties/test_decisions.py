@@ -1,5 +1,6 @@
 """Properties of decisions, over random facts with every quirk, in both semantics."""
 
+from collections.abc import Iterator
 from itertools import product
 from random import Random
 
@@ -172,11 +173,25 @@ def test_all_ways_of_asking_agree(random: Random, how: Semantics) -> None:
         if format_id(u) in set(engine.who_can(format_id(t), key))
     }
 
+    assert holders == {
+        (t, u, key)
+        for t, key in {(t, key) for t, _, key in QUESTIONS}
+        for u in USERS
+        if format_id(u) in set(_paged(engine, format_id(t), key))
+    }
     assert allowed == {
         (p.tenant, p.subject, k) for (p, k), d in zip(asked, batch, strict=True) if d
     }
     assert allowed == effective
     assert allowed == holders
+
+
+def _paged(engine: Engine, tenant: str, key: str) -> Iterator[str]:
+    """All who hold a key, in pages of two."""
+    last = None
+    while page := list(engine.who_can(tenant, key, after=last, limit=2)):
+        yield from page
+        last = page[-1]
 
 
 @given(randoms)

@@ -59,3 +59,11 @@ def test_long_run_that_turns_late_is_sorted() -> None:
     turned = b"".join([*ids[:-2], ids[-1], ids[-2]])
     assert ids == list(Rows.of_run(turned, 1))
     assert ids == list(Rows.of_run(b"".join(ids[5_000:] + ids[:5_000]), 1))
+
+
+def test_neighbours_that_look_like_another_id_are_told_apart() -> None:
+    """An id that the bytes of two others spell is found only where it is an entry."""
+    first, second = bytes(8) + b"\t" * 8, b"\5" * 8 + bytes(8)
+    spelt = first[8:] + second[:8]
+    assert Rows.of({first: 1, second: 2}).get(spelt) is None
+    assert Rows.of({first: 1, second: 2, spelt: 3}).get(spelt) == 3

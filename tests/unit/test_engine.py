@@ -15,6 +15,7 @@ from qeetid_authz import (
     Principal,
     Reason,
 )
+from qeetid_authz.document import read_document, snapshot
 from qeetid_authz.ids import format_id
 from qeetid_authz.index.permissions import Vocabulary, mask_of, positions
 from qeetid_authz.model import Changes, Owned
@@ -101,6 +102,66 @@ def test_who_can_is_complete_and_ordered(engine: Engine) -> None:
     """Everybody who holds the permission is listed, by id, and nobody else."""
     assert [ANN, BOB] == list(engine.who_can(ACME, "billing:read"))
     assert [] == list(engine.who_can(EVE, "billing:read"))
+
+
+def test_who_can_comes_in_pages(engine: Engine) -> None:
+    """A page begins after the last of the one before, and has no more than it may."""
+    assert [ANN] == list(engine.who_can(ACME, "billing:read", limit=1))
+    assert [BOB] == list(engine.who_can(ACME, "billing:read", after=ANN, limit=1))
+    assert [] == list(engine.who_can(ACME, "billing:read", after=BOB, limit=1))
+    assert [] == list(engine.who_can(ACME, "no:such"))
+    with pytest.raises(ValueError, match="limit must be at least 1, not `0`"):
+        engine.who_can(ACME, "billing:read", limit=0)
+    with pytest.raises(ValueError, match="`ann` is no UUID"):
+        engine.who_can(ACME, "billing:read", after="ann")
+
+
+def test_equal_questions_share_a_decision_until_the_next_revision() -> None:
+    """One object for all who ask the same; a later revision has another, and its age."""
+    now = [10.0]
+    engine = Engine(clock=lambda: now[0])
+    engine.publish(snapshot(read_document(DOCUMENT)), 10.0)
+    allowed, denied = (
+        engine.check(user(ANN), "billing:write"),
+        engine.check(user(BOB), "billing:write"),
+    )
+
+    assert engine.check(user(ANN), "billing:write") is allowed
+    assert engine.check(user(BOB), "billing:write") is denied
+    now[0] = 12.5
+    assert (allowed.age, allowed.revision) == (2.5, DOCUMENT_REVISION)
+    engine.publish(DOCUMENT_REVISION, 12.0)
+    assert engine.check(user(ANN), "billing:write") is allowed
+    assert allowed.age == 0.5
+
+    later = Revision("life", 2, 2)
+    engine.publish(later, 12.5)
+    again = engine.check(user(ANN), "billing:write")
+    assert (True, later, 0.0) == (again.allowed, again.revision, again.age)
+    assert (DOCUMENT_REVISION, 0.5) == (allowed.revision, allowed.age)
+
+
+def test_decisions_on_what_nobody_has_are_not_kept(engine: Engine) -> None:
+    """Who makes up ids or keys fills no memory."""
+    for number in range(100):
+        engine.check(user(ANN), f"made:up{number}")
+        engine.check(
+            user(f"7a0d5c1e-4a57-4d0c-9b0e-5a8f3f5d{number:04}"), "billing:read"
+        )
+    assert [] == [key for kept in engine._decisions.values() for key in kept]
+
+
+def test_a_change_takes_decisions_back(engine: Engine) -> None:
+    """After a role is taken from its user, whoever asked before gets a denial."""
+    assert engine.check(user(ANN), "billing:write")
+    role = next(
+        id_
+        for id_, role in engine._require_index().roles.items()
+        if role.name == "biller"
+    )
+    triple = (user(ANN).tenant, user(ANN).subject, role)
+    engine.publish(Changes(Revision("life", 2, 2), user_roles={triple: False}), 0.0)
+    assert Reason.NO_GRANT is engine.check(user(ANN), "billing:write").reason
 
 
 def test_effective_permissions_are_sorted(engine: Engine) -> None:
@@ -279,7 +340,7 @@ def test_readers_never_see_half_a_change() -> None:
     def ask() -> None:
         while not stop.is_set():
             batch = engine.check_many([(principal, "a:b")] * 3)
-            single = engine.can(principal, "a:b")
+            single = engine.can(principal, "a:b") and engine.check(principal, "a:b")
             explained = engine.explain(principal, "a:b")
             if not single or not explained or not all(batch):
                 denied.append((single, explained, batch))

@@ -97,6 +97,16 @@ def test_seats_that_were_given_up_are_forgotten() -> None:
     assert not table._due
 
 
+def test_seats_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many users ask, there are no more seats than may be."""
+    monkeypatch.setattr(seats, "LIMIT", 3)
+    table = Seats()
+    for n in range(20):
+        table.take(bytes([n]) * 32, GRANTS)
+        assert bytes([n]) * 32 in table.answers
+        assert len(table.answers) <= 3
+
+
 def test_seats_with_bounds_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has ever new tokens made doesn't fill the memory."""
     monkeypatch.setattr(seats, "LIMIT", 3)
