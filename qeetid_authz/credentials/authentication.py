@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
-from typing import Any, TypeAlias, TypeVar
+from math import inf
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from qeetid_authz.credentials.claims import Expectations
 from qeetid_authz.credentials.keyring import Keyring
@@ -58,6 +59,22 @@ _REFUSALS: dict[Reason, type[AuthenticationError]] = {
 }
 
 
+class Recognised(NamedTuple):
+    """Who a header stands for, and for how long that needn't be looked at again.
+
+    Attributes:
+        principal: who.
+        edition: of the engine, when it was looked at.
+        until: when an API key ends, in seconds since the Unix epoch.
+        token: what the header holds, if that is a token.
+    """
+
+    principal: Principal
+    edition: int
+    until: float
+    token: Verified | None = None
+
+
 class Authentication:
     """Tells for whom a credential stands, by an engine's facts."""
 
@@ -77,6 +94,7 @@ class Authentication:
             wall_clock: seconds since the Unix epoch.
         """
         self._engine = engine
+        self._wall_clock = wall_clock
         self._tokens: TokenChecks | None = None
         if keyring is not None:
             self._tokens = TokenChecks(keyring, expected, wall_clock)
@@ -96,28 +114,47 @@ class Authentication:
             UnavailableError: it can't be judged now.
             NotOpenError: the authorizer isn't open.
         """
-        known = self._recognise(header)
-        return run(self._judge(header)) if known is None else known
+        known = self.recognise(header)
+        return run(self._judge(header)) if known is None else known.principal
 
     async def authenticate_async(self, header: str) -> Principal:
         """The same on the running event loop, which isn't kept from other work."""
-        known = self._recognise(header)
-        return await run_async(self._judge(header)) if known is None else known
+        known = self.recognise(header)
+        if known is not None:
+            return known.principal
+        return await run_async(self._judge(header))
 
-    def _recognise(self, header: str) -> Principal | None:
-        """Who a header stands for that was judged before, if it needn't be again."""
+    def recognise(self, header: str) -> Recognised | None:
+        """Who a header stands for that was judged before, if it needn't be again.
+
+        Raises:
+            NotOpenError: the authorizer isn't open.
+        """
         if not isinstance(header, str):
             raise TypeError("an Authorization header must be a string")
         self._engine.require_open()
-        principal = None
+        edition = self._engine.edition
+        known = None
         if (key := read_api_key(header)) is not None:
-            principal = self._known_key(key)
+            known = self._recognise_key(key, edition)
         elif self._tokens is not None and (token := read_bearer(header)) is not None:
             verified = self._tokens.recognise(token)
-            principal = None if verified is None else verified.principal
-        if principal is None or self._engine.standing(principal) is not None:
+            if verified is not None and verified.principal is not None:
+                known = Recognised(verified.principal, edition, inf, verified)
+        if known is None or self._engine.standing(known.principal) is not None:
             return None
-        return principal
+        return known
+
+    def stands(self, known: Recognised) -> bool:
+        """Whether who was recognised would be again, if the header were looked at.
+
+        When in doubt it says no; then look.
+        """
+        if known.edition != self._engine.edition:
+            return False
+        if known.token is None or self._tokens is None:
+            return self._wall_clock() < known.until
+        return self._tokens.stands(known.token)
 
     def _judge(self, header: str) -> Steps[Principal]:
         if (key := read_api_key(header)) is not None:
@@ -177,8 +214,16 @@ class Authentication:
             known = yield from self._clients.find(digest, candidates, secret)
         return None if known is None else known[1]
 
-    def _known_key(self, text: str) -> Principal | None:
-        """Whose API key a text is that was verified against the hash there is now."""
+    def _recognise_key(self, text: str, edition: int) -> Recognised | None:
+        found = self._known_key(text)
+        if found is None:
+            return None
+        id_, row = found
+        until = inf if row.expires_at is None else row.expires_at
+        return Recognised(_key_principal(id_, row.tenant), edition, until)
+
+    def _known_key(self, text: str) -> tuple[Id, ApiKey] | None:
+        """The API key of a text that was verified against the hash there is now."""
         known = self._keys.recognise(self._keys.digest(text))
         if known is None:
             return None
@@ -189,22 +234,21 @@ class Authentication:
             verified.secret_hash,
         ):
             return None
-        return _key_principal(id_, row.tenant)
+        return id_, row
 
     def _api_key(self, text: str) -> Steps[Principal]:
         prefix, dot, secret = text.partition(".")
         if not dot:
             raise MalformedCredentialError("the API key has no dot in it")
-        principal = self._known_key(text)
-        if principal is None:
+        found = self._known_key(text)
+        if found is None:
             candidates = self._engine.api_keys(prefix)
             digest = self._keys.digest(text)
             found = yield from self._keys.find(digest, candidates, secret)
-            if found is None:
-                raise UnknownApiKeyError("there is no such API key")
-            id_, row = found
-            principal = _key_principal(id_, row.tenant)
-        return principal
+        if found is None:
+            raise UnknownApiKeyError("there is no such API key")
+        id_, row = found
+        return _key_principal(id_, row.tenant)
 
     def _require_standing(self, principal: Principal) -> None:
         reason = self._engine.standing(principal)

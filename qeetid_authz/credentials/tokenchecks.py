@@ -78,12 +78,15 @@ class TokenChecks:
             verified = self._recognised[self._digest(text)]
         except KeyError:
             return None
-        stands = (
+        return verified if self.stands(verified) else None
+
+    def stands(self, verified: Verified) -> bool:
+        """Whether a token that was verified needn't be again."""
+        return (
             self._wall_clock() < verified.until
             and verified.generation == self._keyring.generation
             and self._keyring.keys is not None
         )
-        return verified if stands else None
 
     def verify(self, text: str) -> Generator[Future[Any], None, Verified]:
         """Verify a token; a key that isn't known is looked for once.

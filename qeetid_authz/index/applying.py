@@ -172,12 +172,9 @@ class _Application:
         self, tenant: Id, user: Id, roles: "_Edges", groups: "_Edges"
     ) -> None:
         entry = self.index.tenant(tenant)
-        held_roles, held_groups = entry.displace(user)
-        entry.place(
-            user,
-            roles.onto(held_roles),
-            groups.onto(held_groups),
-        )
+        held = entry.profile(user)
+        held_roles, held_groups = (held.roles, held.groups) if held else ((), ())
+        entry.move(user, roles.onto(held_roles), groups.onto(held_groups))
         note_foreign(self.index, tenant, roles=roles.come, groups=groups.come)
         self.touched.grounds.append(tenant + user)
 

@@ -73,26 +73,30 @@ class Rows:
     def put(self, id_: Id, number: int) -> None:
         """Give an id a number, in place of any that it has."""
         place = bisect_right(self._firsts, id_) - 1
+        leaf = self._leaves[place]
+        at = _find(leaf, id_)
+        if at < 0:
+            self._insert(place, id_, number)
+        else:
+            begin = _begin(leaf, at)
+            packed = number.to_bytes(_NUMBER, byteorder)
+            self._leaves[place] = leaf[:begin] + packed + leaf[begin + _NUMBER :]
+
+    def _insert(self, place: int, id_: Id, number: int) -> None:
         ids, numbers = _parts(self._leaves[place])
         at = bisect_left(ids, id_)
-        if ids[at : at + 1] == [id_]:
-            numbers[at] = number
-        else:
-            ids.insert(at, id_)
-            numbers.insert(at, number)
-            self._count += 1
+        ids.insert(at, id_)
+        numbers.insert(at, number)
+        self._count += 1
         leaf = b"".join(ids) + numbers.tobytes()
         self._leaves[place] = leaf
         if len(leaf) > _FULL:
-            self._split(place, ids, numbers)
-
-    def _split(self, place: int, ids: list[Id], numbers: "array[int]") -> None:
-        middle = len(ids) // 2
-        self._leaves[place : place + 1] = (
-            b"".join(ids[:middle]) + numbers[:middle].tobytes(),
-            b"".join(ids[middle:]) + numbers[middle:].tobytes(),
-        )
-        self._firsts.insert(place + 1, ids[middle])
+            middle = len(ids) // 2
+            self._leaves[place : place + 1] = (
+                b"".join(ids[:middle]) + numbers[:middle].tobytes(),
+                b"".join(ids[middle:]) + numbers[middle:].tobytes(),
+            )
+            self._firsts.insert(place + 1, ids[middle])
 
     def pop(self, id_: Id) -> int | None:
         """Take an id away; the number that it had, or None."""
@@ -101,7 +105,7 @@ class Rows:
         at = _find(leaf, id_)
         if at < 0:
             return None
-        rest = len(leaf) // _ENTRY * 16 + at // 16 * _NUMBER
+        rest = _begin(leaf, at)
         self._leaves[place] = leaf[:at] + leaf[at + 16 : rest] + leaf[rest + _NUMBER :]
         self._count -= 1
         if place and not self._leaves[place]:
@@ -128,9 +132,14 @@ def _find(leaf: bytes, id_: Id) -> int:
     return at
 
 
+def _begin(leaf: bytes, at: int) -> int:
+    """Where in a leaf the number begins of the id that is somewhere in it."""
+    return len(leaf) // _ENTRY * 16 + at // 16 * _NUMBER
+
+
 def _number(leaf: bytes, at: int) -> int:
-    """The number of the id at some place in a leaf."""
-    begin = len(leaf) // _ENTRY * 16 + at // 16 * _NUMBER
+    """That number."""
+    begin = _begin(leaf, at)
     return int.from_bytes(leaf[begin : begin + _NUMBER], byteorder)
 
 

@@ -130,10 +130,15 @@ class Tenant:
         """Give a tenant without rows those of its users' roles and groups."""
         self.rows = Rows.of({user: self._join(*both) for user, both in held.items()})
 
-    def place(self, user: Id, roles: Ids, groups: Ids) -> None:
-        """Give a user without a row the one of its roles and groups, if any."""
+    def move(self, user: Id, roles: Ids, groups: Ids) -> None:
+        """Let a user hold these roles and groups from now on, and no others."""
+        former = self.rows.get(user)
         if roles or groups:
             self.rows.put(user, self._join(roles, groups))
+        elif former is not None:
+            self.rows.pop(user)
+        if former is not None:
+            self._leave(self._numbered[former])
 
     def _join(self, roles: Ids, groups: Ids) -> int:
         """The number of a profile that has one user more from now on."""
@@ -145,17 +150,11 @@ class Tenant:
         profile.users += 1
         return profile.number
 
-    def displace(self, user: Id) -> tuple[Ids, Ids]:
-        """Take a user's row away; the roles and groups it held."""
-        number = self.rows.pop(user)
-        if number is None:
-            return (), ()
-        profile = self._numbered[number]
+    def _leave(self, profile: Profile) -> None:
         profile.users -= 1
         if not profile.users:
             del self.profiles[profile.roles, profile.groups]
-            self._unused.append(number)
-        return profile.roles, profile.groups
+            self._unused.append(profile.number)
 
     def profile(self, user: Id) -> Profile | None:
         """The profile of a user, or None."""
