@@ -13,12 +13,10 @@ from weakref import WeakSet
 
 from qeetid_authz.credentials.claims import Expectations
 from qeetid_authz.engine.engine import Engine
-from qeetid_authz.engine.published import CREDENTIAL_MARGIN
+from qeetid_authz.engine.published import CREDENTIAL_MARGIN, Prepared, Update
 from qeetid_authz.errors import DatabaseError, FeedError, NotOpenError
-from qeetid_authz.index.index import Index
-from qeetid_authz.model import Changes, Semantics, Snapshot
+from qeetid_authz.model import Semantics
 from qeetid_authz.replica import UNTRUSTWORTHY, Replica
-from qeetid_authz.revision import Revision
 
 if TYPE_CHECKING:
     from qeetid_authz.credentials.authentication import Authentication
@@ -123,13 +121,10 @@ class Replicated(Engine):
         self._closing = Event()
 
     def publish(
-        self,
-        update: Snapshot | Changes | Revision,
-        current_at: float,
-        compiled: Index | None = None,
+        self, update: Update, current_at: float, prepared: Prepared = None
     ) -> None:
         """Make a later revision current; as `Engine.publish`."""
-        super().publish(update, current_at, compiled)
+        super().publish(update, current_at, prepared)
         self.last_error = None
 
     def feed_failed(self, error: DatabaseError) -> None:

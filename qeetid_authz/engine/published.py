@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from math import inf
 from threading import Lock
+from typing import TypeAlias
 
 from qeetid_authz.decision.decision import Basis
 from qeetid_authz.engine.seats import Seats
@@ -10,6 +11,7 @@ from qeetid_authz.errors import AuthzError, NotOpenError
 from qeetid_authz.index.applying import apply_changes
 from qeetid_authz.index.compiler import compile_snapshot
 from qeetid_authz.index.index import Index
+from qeetid_authz.index.moving import Moves
 from qeetid_authz.model import Changes, Semantics, Snapshot
 from qeetid_authz.revision import Revision
 
@@ -17,6 +19,12 @@ NO_REVISION = Revision("none", 0, 0)
 
 CREDENTIAL_MARGIN = 1.0
 """Seconds before its end from which on a credential is judged at every question."""
+
+
+_MANY = 10_000  # grounds, beyond which all seats are sooner taken away
+
+Update: TypeAlias = Snapshot | Changes | Revision
+Prepared: TypeAlias = Index | Moves | None
 
 
 def _timeless() -> float:
@@ -70,39 +78,49 @@ class Published:
             "this authorizer isn't open; use `with Authorizer.open(dsn) as authz:`"
         )
 
-    def compile(self, snapshot: Snapshot) -> Index:
-        """What `publish` needs of a snapshot; may run on any thread, and takes long."""
-        return compile_snapshot(snapshot, self._semantics)
+    def prepare(self, update: Update) -> Prepared:
+        """What `publish` needs of an update: most of the work, done while others ask.
+
+        For whoever publishes, on any thread; what was prepared is published next.
+        """
+        if isinstance(update, Snapshot):
+            return compile_snapshot(update, self._semantics)
+        if isinstance(update, Revision):
+            return None
+        moves = Moves(update)
+        if (index := self._index) is not None:
+            moves.make(index)
+        return moves
 
     def publish(
         self,
-        update: Snapshot | Changes | Revision,
+        update: Update,
         current_at: float,
-        compiled: Index | None = None,
+        prepared: Prepared = None,
     ) -> None:
         """Make a later revision current; an engine that was shut stays so.
 
         Args:
             update: all facts, what changed, or just the revision when nothing did.
             current_at: when, by this engine's clock, the revision was surely current.
-            compiled: the index of the snapshot, if it was compiled before.
+            prepared: what `prepare` made of it, if that was called before.
         """
-        if isinstance(update, Snapshot) and compiled is None:
-            compiled = self.compile(update)
+        if prepared is None:
+            prepared = self.prepare(update)
         with self._lock:
             if self._is_shut:
                 return
             revision = update if isinstance(update, Revision) else update.revision
             if self._expired or revision is not update:
                 self.edition += 1
-            if compiled is not None:
+            if isinstance(prepared, Index):
                 if self._index is not None:
                     former = self._index.identities
-                    compiled.identities.remember(former, self._wall_clock())
-                self._index = compiled
+                    prepared.identities.remember(former, self._wall_clock())
+                self._index = prepared
                 self._seats.clear()
             elif isinstance(update, Changes):
-                self._apply(update)
+                self._apply(update, prepared)
             if revision is update and revision == self._basis.revision:
                 self._basis.current_at = current_at
             else:
@@ -110,9 +128,10 @@ class Published:
                 self._seats.decisions.clear()
             self._expired = False
 
-    def _apply(self, changes: Changes) -> None:
-        touched = apply_changes(self._require_index(), changes, self._wall_clock())
-        if touched.everyone:
+    def _apply(self, changes: Changes, moves: Moves | None) -> None:
+        index, now = self._require_index(), self._wall_clock()
+        touched = apply_changes(index, changes, now, moves)
+        if touched.everyone or len(touched.grounds) > _MANY:
             self._seats.clear()
         else:
             for ground in touched.grounds:

@@ -13,7 +13,8 @@ from qeetid_authz.ids import Id
 from qeetid_authz.index.bundling import Bundling
 from qeetid_authz.index.compiler import note_foreign, note_scopes
 from qeetid_authz.index.index import Index
-from qeetid_authz.index.tenant import NOWHERE, Ids, Role, Tenant
+from qeetid_authz.index.moving import Edges, Moves
+from qeetid_authz.index.tenant import NOWHERE, Role, Tenant
 from qeetid_authz.model import Changes, Owned
 
 
@@ -31,24 +32,30 @@ class Touched:
     everyone: bool = False
 
 
-def apply_changes(index: Index, changes: Changes, now: float = inf) -> Touched:
+def apply_changes(
+    index: Index, changes: Changes, now: float = inf, moves: Moves | None = None
+) -> Touched:
     """Bring an index to the revision that the changes lead to, in place.
 
     Args:
         index: the index.
         changes: what may differ.
         now: seconds since the Unix epoch; revocations are forgotten by no later time.
+        moves: those of the changes, if some were made before.
     """
-    return _Application(index, changes, now).run()
+    return _Application(index, changes, now, moves or Moves(changes)).run()
 
 
 class _Application:
     """One application of changes: entities, then relations, then what they grant."""
 
-    def __init__(self, index: Index, changes: Changes, now: float) -> None:
+    def __init__(
+        self, index: Index, changes: Changes, now: float, moves: Moves
+    ) -> None:
         self.index = index
         self.changes = changes
         self.now = now
+        self.moves = moves
         self.touched = Touched()
         self.created: set[Id] = set()
         self.left: set[Id] = set()
@@ -59,7 +66,7 @@ class _Application:
         bundling = Bundling(self.index, self.changes, self.revise_role)
         emptied = bundling.run()
         self.change_group_roles()
-        self.move_users()
+        self.touched.grounds += self.moves.take_over(self.index)
         self.change_identities()
         self.change_ip_rules()
         self.forget(emptied)
@@ -133,13 +140,13 @@ class _Application:
         self.touched.everyone = True
 
     def change_group_roles(self) -> None:
-        bindings: defaultdict[tuple[Id, Id], _Edges] = defaultdict(_Edges)
+        bindings: defaultdict[tuple[Id, Id], Edges] = defaultdict(Edges)
         for (tenant, group, role), bound in self.changes.group_roles.items():
             bindings[tenant, group].note(role, present=bound)
         for (tenant, group), edges in bindings.items():
             self.bind(tenant, group, edges)
 
-    def bind(self, tenant_id: Id, group: Id, edges: "_Edges") -> None:
+    def bind(self, tenant_id: Id, group: Id, edges: Edges) -> None:
         if not edges.come and tenant_id not in self.index.tenants:
             return
         tenant = self.index.tenant(tenant_id)
@@ -155,28 +162,6 @@ class _Application:
         if edges.come:
             note_foreign(self.index, tenant_id, groups=(group,))
         self.revise(tenant_id)
-
-    def move_users(self) -> None:
-        moves: defaultdict[tuple[Id, Id], tuple[_Edges, _Edges]]
-        moves = defaultdict(lambda: (_Edges(), _Edges()))
-        for kind, relation in enumerate(
-            (self.changes.user_roles, self.changes.group_members)
-        ):
-            for (tenant, user, held), present in relation.items():
-                moves[tenant, user][kind].note(held, present=present)
-        for (tenant, user), (roles, groups) in moves.items():
-            if tenant in self.index.tenants or roles.come or groups.come:
-                self.move_user(tenant, user, roles, groups)
-
-    def move_user(
-        self, tenant: Id, user: Id, roles: "_Edges", groups: "_Edges"
-    ) -> None:
-        entry = self.index.tenant(tenant)
-        held = entry.profile(user)
-        held_roles, held_groups = (held.roles, held.groups) if held else ((), ())
-        entry.move(user, roles.onto(held_roles), groups.onto(held_groups))
-        note_foreign(self.index, tenant, roles=roles.come, groups=groups.come)
-        self.touched.grounds.append(tenant + user)
 
     def change_identities(self) -> None:
         note_scopes(self.index, self.changes)
@@ -237,22 +222,3 @@ class _Application:
             referred |= find_referred(self.index.tenants[id_], gone)
         for id_ in gone - referred:
             del foreign[id_]
-
-
-class _Edges:
-    """What one holder got and lost."""
-
-    __slots__ = ("come", "gone")
-
-    def __init__(self) -> None:
-        self.come: set[Id] = set()
-        self.gone: set[Id] = set()
-
-    def note(self, id_: Id, *, present: bool) -> None:
-        (self.come if present else self.gone).add(id_)
-
-    def onto(self, ids: Ids) -> Ids:
-        """Sorted ids with what came and without what went."""
-        if self.gone.isdisjoint(ids) and self.come.issubset(ids):
-            return ids
-        return tuple(sorted(self.come.union(ids) - self.gone))

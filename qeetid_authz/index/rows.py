@@ -55,6 +55,13 @@ class Rows:
         ordered = run if _ascends(run) else b"".join(sorted(_ids(run)))
         return cls(ordered, array("I", [number]) * (len(run) // 16))
 
+    def copy(self) -> "Rows":
+        """Another with the same entries, whose leaves are shared until replaced."""
+        other = Rows()
+        other._count = self._count
+        other._leaves, other._firsts = self._leaves.copy(), self._firsts.copy()
+        return other
+
     def __len__(self) -> int:
         return self._count
 

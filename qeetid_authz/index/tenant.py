@@ -73,6 +73,7 @@ class Tenant:
 
     __slots__ = (
         "_group_masks",
+        "_left",
         "_numbered",
         "_unused",
         "edition",
@@ -93,6 +94,7 @@ class Tenant:
         self._group_masks: dict[Id, int] = {}
         self._numbered: list[Profile] = []
         self._unused: list[int] = []
+        self._left: list[int] = []
 
     @property
     def is_void(self) -> bool:
@@ -130,15 +132,25 @@ class Tenant:
         """Give a tenant without rows those of its users' roles and groups."""
         self.rows = Rows.of({user: self._join(*both) for user, both in held.items()})
 
-    def move(self, user: Id, roles: Ids, groups: Ids) -> None:
-        """Let a user hold these roles and groups from now on, and no others."""
-        former = self.rows.get(user)
+    def move(self, rows: Rows, user: Id, roles: Ids, groups: Ids) -> None:
+        """Let a user of a copy of the rows hold these roles and groups, and no others.
+
+        What the rows themselves say stays as it is, for who reads them meanwhile: no
+        number becomes another profile's before the copy is taken over.
+        """
+        former = rows.get(user)
         if roles or groups:
-            self.rows.put(user, self._join(roles, groups))
+            rows.put(user, self._join(roles, groups))
         elif former is not None:
-            self.rows.pop(user)
+            rows.pop(user)
         if former is not None:
             self._leave(self._numbered[former])
+
+    def take_over(self, rows: Rows) -> None:
+        """Let the rows be those of a copy in which all moves were made."""
+        self.rows = rows
+        self._unused += self._left
+        self._left.clear()
 
     def _join(self, roles: Ids, groups: Ids) -> int:
         """The number of a profile that has one user more from now on."""
@@ -154,11 +166,11 @@ class Tenant:
         profile.users -= 1
         if not profile.users:
             del self.profiles[profile.roles, profile.groups]
-            self._unused.append(profile.number)
+            self._left.append(profile.number)
 
-    def profile(self, user: Id) -> Profile | None:
-        """The profile of a user, or None."""
-        number = self.rows.get(user)
+    def profile(self, user: Id, rows: Rows | None = None) -> Profile | None:
+        """The profile of a user, by a copy of the rows if one is given, or None."""
+        number = (self.rows if rows is None else rows).get(user)
         return None if number is None else self._numbered[number]
 
     def profiled(self, after: Id = b"") -> Iterator[tuple[Id, Profile]]:

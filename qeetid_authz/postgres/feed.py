@@ -47,6 +47,8 @@ Thing = TypeVar("Thing")
 
 _SQL = load("feed")
 _OPENING = ("begin", "limit_lock", "forbid_jit", "lock")
+_AT_ONCE = 2_000  # keys that are read again in one go
+_PAGES = {"diff": 2_000, "group_members": 100}  # rows that their statements fetch
 _FACTS = [name[5:] for name in _SQL if name.startswith("load_")]
 
 
@@ -60,7 +62,9 @@ def poll(replica: Replica) -> Poll:
         StandbyError, NotMigratedError, DisarmedError: the source can't be trusted.
     """
     known = replica.cursor and replica.cursor.revision
-    news = [_do("prefer_index"), _diff(known)] if known else []
+    news = []
+    if known:
+        news = [_do("prefer_index"), _declare_diff(known), _do("fetch_diff")]
     try:
         rows = yield [*map(_do, _OPENING), _do("probe"), *news]
     except InsufficientPrivilege:
@@ -70,7 +74,9 @@ def poll(replica: Replica) -> Poll:
         raise
     probe = _probe(rows[len(_OPENING)])
     revision, cause = replica.judge(probe)
-    touched = [] if cause else rows[-1]
+    touched: list[Row] = []
+    if not cause:
+        touched = yield from _fetch("diff", rows[-1])
     if len(touched) > BACKLOG_LIMIT:
         cause = "backlog"
     update: Update = revision
@@ -129,10 +135,10 @@ def _do(name: str, parameters: Mapping[str, Any] | None = None) -> Statement:
     return _SQL[name], parameters
 
 
-def _diff(known: Revision) -> Statement:
+def _declare_diff(known: Revision) -> Statement:
     running = [str(xid) for xid in known.running]
     return _do(
-        "diff",
+        "declare_diff",
         {"xmax": str(known.xmax), "running": running, "limit": BACKLOG_LIMIT + 1},
     )
 
@@ -156,7 +162,8 @@ def _load(
         ),
     ]
     facts: dict[str, Any] = dict(zip(_FACTS, rows[1:], strict=True))
-    members = yield from _fetch_members()
+    *_, first = yield [_do("declare_group_members"), _do("fetch_group_members")]
+    members = yield from _fetch("group_members", first)
     return Snapshot(
         revision,
         permissions=dict(facts["permissions"]),
@@ -179,13 +186,15 @@ def _load(
     )
 
 
-def _fetch_members() -> Generator[Batch, list[list[Row]], list[Row]]:
-    *_, fetched = yield [_do("declare_group_members"), _do("fetch_group_members")]
-    members = []
-    while fetched:
-        members += fetched
-        (fetched,) = yield [_do("fetch_group_members")]
-    return members
+def _fetch(
+    cursor: str, fetched: list[Row]
+) -> Generator[Batch, list[list[Row]], list[Row]]:
+    """All rows of a cursor, of which the first were fetched."""
+    rows = fetched
+    while len(fetched) == _PAGES[cursor]:
+        (fetched,) = yield [_do(f"fetch_{cursor}")]
+        rows += fetched
+    return rows
 
 
 def _letting_go(rows: list[Row]) -> Iterator[tuple[Id, bytes]]:
@@ -196,14 +205,23 @@ def _letting_go(rows: list[Row]) -> Iterator[tuple[Id, bytes]]:
 
 
 def _reread(
-    revision: Revision, touched: Iterable[Row]
+    revision: Revision, touched: Sequence[Row]
 ) -> Generator[Batch, list[list[Row]], Changes]:
     """What the touched keys hold now."""
     keys: defaultdict[str, list[tuple[UUID | None, ...]]] = defaultdict(list)
     for entity, *key in touched:
         keys[entity].append(tuple(key))
-    rows = yield [_reread_one(entity, of_entity) for entity, of_entity in keys.items()]
-    found = dict(zip(keys, rows, strict=True))
+    found: defaultdict[str, list[Row]] = defaultdict(list)
+    asked = [
+        (entity, of_entity[at : at + _AT_ONCE])
+        for entity, of_entity in keys.items()
+        for at in range(0, len(of_entity), _AT_ONCE)
+    ]
+    few = len(touched) <= _AT_ONCE
+    for some in [asked] if few else [[each] for each in asked]:
+        rows = yield [_reread_some(entity, of_entity) for entity, of_entity in some]
+        for (entity, _), read in zip(some, rows, strict=True):
+            found[entity] += read
     return Changes(
         revision,
         permissions=dict(found.get("permission", ())),
@@ -227,7 +245,7 @@ def _reread(
     )
 
 
-def _reread_one(entity: str, keys: list[tuple[UUID | None, ...]]) -> Statement:
+def _reread_some(entity: str, keys: list[tuple[UUID | None, ...]]) -> Statement:
     tenants, subjects, objects = map(list, zip(*keys, strict=True))
     parameters = {"tenants": tenants, "subjects": subjects, "objects": objects}
     return _do(f"reread_{entity}", parameters)

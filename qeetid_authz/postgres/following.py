@@ -13,8 +13,8 @@ from typing import Any, Protocol, TypeAlias
 
 from psycopg import AsyncConnection, Connection
 
+from qeetid_authz.engine.published import Prepared
 from qeetid_authz.errors import DatabaseError, FeedError, UnreachableError
-from qeetid_authz.index.index import Index
 from qeetid_authz.model import Snapshot
 from qeetid_authz.postgres.connecting import connect, connect_async, translated
 from qeetid_authz.postgres.feed import Poll, Row, Update, drive, drive_async, poll
@@ -25,11 +25,11 @@ from qeetid_authz.revision import Revision
 class Sink(Protocol):
     """What takes the updates."""
 
-    def compile(self, snapshot: Snapshot) -> Index:
-        """Prepare a snapshot for publishing, on any thread."""
+    def prepare(self, update: Update) -> Prepared:
+        """What publishing an update needs, on any thread."""
 
     def publish(
-        self, update: Update, current_at: float, compiled: Index | None = None
+        self, update: Update, current_at: float, prepared: Prepared = None
     ) -> None:
         """Make an update current, known to be so at `current_at`."""
 
@@ -53,7 +53,7 @@ class Ask:
 class Work:
     """Work for long, where nobody is kept waiting."""
 
-    work: Callable[[], Index]
+    work: Callable[[], Prepared]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +105,10 @@ def follow(
 def _publish(sink: Sink, update: Update, looked_at: float) -> Following:
     """Publish an update; what goes wrong here may leave an index half changed."""
     try:
-        compiled = None
-        if isinstance(update, Snapshot):
-            compiled = yield Work(partial(sink.compile, update))
-        sink.publish(update, looked_at, compiled)
+        prepared = None
+        if not isinstance(update, Revision):
+            prepared = yield Work(partial(sink.prepare, update))
+        sink.publish(update, looked_at, prepared)
     except Exception as error:
         raise FeedError(f"an update failed ({error!r}); all is loaded anew") from error
 
@@ -160,7 +160,7 @@ class Follower:
         """Let `run` return as soon as it can."""
         self._stopped.set()
 
-    def _act(self, action: Action) -> Update | Index | None:
+    def _act(self, action: Action) -> Update | Prepared:
         match action:
             case Connect():
                 self._disconnect()
@@ -225,7 +225,7 @@ class AsyncFollower:
         """Let go of the connection."""
         await self._disconnect()
 
-    async def _act(self, action: Action) -> Update | Index | None:
+    async def _act(self, action: Action) -> Update | Prepared:
         match action:
             case Connect():
                 await self._disconnect()

@@ -655,6 +655,51 @@ def test_commits_out_of_order_are_seen(filled: Connection, database: str) -> Non
     assert not found_early.group_members
 
 
+@pytest.mark.parametrize("count", [999, 1_000, 1_001, 4_321])
+def test_many_keys_in_one_transaction_are_read_piece_by_piece(
+    filled: Connection, database: str, count: int
+) -> None:
+    """However many keys a transaction touched, all that it did is seen at once."""
+    driven = HandDriven(database, Engine())
+    try:
+        driven.poll()
+        filled.execute(
+            "WITH who AS (SELECT gen_random_uuid() AS id"
+            f" FROM generate_series(1, {count})),"
+            " direct AS (INSERT INTO rbac.user_roles"
+            " SELECT id, %(acme)s, %(admin)s FROM who)"
+            " INSERT INTO tenant.group_members SELECT %(ops)s, id, %(acme)s FROM who",
+            PARAMETERS,
+        )
+        update = driven.poll()
+    finally:
+        driven.close()
+
+    assert isinstance(update, Changes)
+    assert count == len(update.user_roles) == len(update.group_members)
+    assert all(update.user_roles.values())
+    assert all(update.group_members.values())
+
+
+@pytest.mark.parametrize("tenants", [99, 100, 101, 250])
+def test_members_of_many_tenants_are_loaded_piece_by_piece(
+    filled: Connection, database: str, tenants: int
+) -> None:
+    """However many tenants have members, all of them are loaded."""
+    filled.execute(
+        "WITH made AS (INSERT INTO tenant.tenants (id, slug, name)"
+        " SELECT gen_random_uuid(), 'many' || n, 'Many'"
+        f" FROM generate_series(2, {tenants}) AS n RETURNING id)"
+        " INSERT INTO tenant.group_members SELECT %(ops)s, gen_random_uuid(), id FROM made",
+        PARAMETERS,
+    )
+    with Authorizer.open(database, semantics="mirror") as authz:
+        assert_follows(authz, filled)
+        assert tenants == sum(
+            len(each.rows) > 0 for each in authz._index.tenants.values()
+        )
+
+
 def test_a_big_backlog_is_loaded_anew(
     filled: Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

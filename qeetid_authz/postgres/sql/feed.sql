@@ -33,12 +33,17 @@ SELECT pg_current_snapshot()::text, pg_is_in_recovery(),
     meta.version, meta.floor::text::bigint, coverage.disarmed, coverage.fingerprint
 FROM qeetid_authz.meta, qeetid_authz.coverage();
 
--- name: diff
+-- name: declare_diff
 -- The keys that transactions in this snapshot and not in the former one touched.
+DECLARE diff NO SCROLL CURSOR FOR
 SELECT DISTINCT entity, tenant_id, subject, object
 FROM qeetid_authz.change_log
 WHERE xid >= %(xmax)s::text::xid8 OR xid = ANY(%(running)s::text[]::xid8[])
 LIMIT %(limit)s;
+
+-- name: fetch_diff
+-- So many that reading them keeps an event loop from other work for a moment only.
+FETCH 2000 FROM diff;
 
 -- name: commit
 -- The end of a poll.
