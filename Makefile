@@ -5,12 +5,14 @@ VENV := .venv
 PYTEST ?= -m pytest
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench bench-peers clean
 
 help:
 	@echo "make demo    show it all: a database, the sidecar, questions and answers"
 	@echo "make test    run the tests"
 	@echo "make lint    check style, types and layers"
+	@echo "make bench   measure"
+	@echo "make bench-peers   install the products that it measures besides"
 	@echo "make clean   remove what was installed and built"
 
 demo: $(VENV)/installed
@@ -24,6 +26,17 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/installed-dev
+	@exec $(VENV)/bin/python -m bench
+
+# Cerbos comes from npm; without that it is reported as absent.
+bench-peers: $(VENV)/installed-dev
+	$(PIP) --requirement bench/peers/requirements.txt
+	$(PIP) --no-deps --ignore-requires-python opa-golib-python-bindings==0.4.4
+	@if command -v npm >/dev/null; then \
+		npm install --silent --no-save --prefix bench/peers @cerbos/cerbos-linux-x64@0.55.0; \
+	fi
 
 clean:
 	rm -rf $(VENV) build dist .*_cache .hypothesis .coverage

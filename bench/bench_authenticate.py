@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from time import perf_counter, thread_time_ns
 
 from bench.cases import Case, Scenario, Settings
-from bench.contest import Contender, ask, authenticate, compete
+from bench.contest import Contender, Empty, ask, authenticate, compete
 from bench.figures import Figure
 from bench.verification import Verification
 from bench.world import API_KEY, PROBE, SECRET, TENANT, World, uuid, world
@@ -22,14 +22,6 @@ CALLS = 100  # in a pass, times the rounds of a contest
 USERS = 1_000
 TOKEN, KEY, BOUNDS = "token", "API key", "limit and delegation"
 HASH_COST = "$argon2id$v=19$m=19456,t=2,p=1$"
-
-
-class Empty:
-    """A method that only returns."""
-
-    def authenticate(self, header: str) -> str:
-        """What was given."""
-        return header
 
 
 def cases(_: Settings) -> list[Case]:

@@ -1,67 +1,100 @@
 """What compiling every fact costs, and what the index weighs."""
 
 import gc
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from statistics import median
 from time import perf_counter, thread_time
 
-import psutil
-
 from bench.cases import Case, Scenario, Settings, by_users
 from bench.catalogues import choose
-from bench.figures import Figure
+from bench.figures import Figure, Point
 from bench.questions import of_many
-from bench.synthesis import Shape, Tenancy, facts, synthesise
+from bench.runner import resident_mib
+from bench.synthesis import SHAPES, Shape, Tenancy, facts, synthesise
 from qeetid_authz.engine.engine import Engine
 
-CATALOGUE = "catalogue, 100,000 users"
-MIB = 1 << 20
+CATALOGUE, TENANTS = "catalogue, 100,000 users", "tenants of 10 users"
+WEIGHED = 1_000
+"""Users from which on the index weighs more than the noise of a process."""
 
 
 def cases(settings: Settings) -> list[Case]:
-    """A tenant with ever more users, and one with many roles and permissions."""
+    """A tenant with ever more users, ever more tenants, and many roles."""
     usual = by_users(settings)
-    return usual if settings.is_quick else [*usual, Case(CATALOGUE, (100_000,))]
+    if settings.is_quick:
+        return usual
+    tenants = [
+        Case(f"{count:,} {TENANTS}", (10, count))
+        for count in (1, 10, 100, 1_000, 10_000)
+    ]
+    return [*usual, *tenants, Case(CATALOGUE, (100_000,))]
 
 
 def measure(case: Case, settings: Settings) -> Iterator[Figure]:
     """Publish the snapshot into new engines, which must then answer right."""
-    (users,) = case.sizes
+    users = case.sizes[0]
     tenancy = _tenancy(case, settings)
-    snapshot = tenancy.snapshot
     questions = of_many(tenancy, settings.seed)
-    process = psutil.Process()
+    count = facts(tenancy.snapshot)
     seconds, processor, growth = [], [], []
     for _ in range(3 if users >= 1_000_000 else 5):
+        snapshot = tenancy.snapshot
         gc.collect()
-        resident = process.memory_info().rss
+        resident = resident_mib()
         engine = Engine()
         before, worked = perf_counter(), thread_time()
         engine.publish(snapshot, 0.0)
-        seconds.append(perf_counter() - before)
-        processor.append(thread_time() - worked)
-        growth.append((process.memory_info().rss - resident) / MIB)
+        seconds.append((perf_counter() - before) * 1e3)
+        processor.append((thread_time() - worked) * 1e3)
+        growth.append(resident_mib() - resident)
         questions.verify(engine)
-    rate = facts(snapshot) / median(processor) / 1_000
-    yield Figure.of("compile", "ms", [each * 1_000 for each in seconds])
-    yield Figure.of("processor time", "ms", [each * 1_000 for each in processor])
+    rate = count / median(processor)
+    axis, size = _axis(case)
+    spot = Point(f"compile, {axis}", size) if axis else None
+    yield Figure.of("compile", "ms", seconds)
+    yield Figure.of(
+        "processor time",
+        "ms",
+        processor,
+        point=spot,
+    )
     yield Figure.of("facts per second of it", "k/s", [rate])
-    yield Figure.of("memory of the index", "MiB", growth[:1])
+    weighed = axis and math.prod(case.sizes) >= WEIGHED
+    yield Figure.of(
+        "memory of the index",
+        "MiB",
+        [max(0.0, growth[0])],
+        point=Point(f"memory of the index, {axis}", size) if weighed else None,
+        headline="index of 1,000,000 users" if users == 1_000_000 else None,
+    )
+
+
+def _axis(case: Case) -> tuple[str | None, int]:
+    if case.label == CATALOGUE:
+        return None, 0
+    if len(case.sizes) > 1:
+        return "by tenants", case.sizes[1]
+    return "by users", case.sizes[0]
 
 
 def _tenancy(case: Case, settings: Settings) -> Tenancy:
-    (users,) = case.sizes
+    users = case.sizes[0]
     if case.label == CATALOGUE:
         shape = Shape(users=users, groups=1_000)
         catalogue = choose(settings.catalogue, settings.seed)
         return synthesise(shape, settings.seed, catalogue)
+    if len(case.sizes) > 1:
+        many = SHAPES["many tenants"]
+        return synthesise(replace(many, tenants=case.sizes[1]), settings.seed)
     return synthesise(Shape(users=users, groups=1_000, roles=100), settings.seed)
 
 
 SCENARIO = Scenario(
     "compile",
     "all facts of a snapshot to an index, with its memory",
-    frozenset({"index"}),
+    frozenset({"index", "growth"}),
     cases,
     measure,
 )

@@ -4,62 +4,61 @@ from collections.abc import Iterator
 from time import perf_counter_ns
 
 from bench.cases import Case, Scenario, Settings
-from bench.figures import Figure
-from bench.synthesis import Shape, Tenancy, synthesise
-from qeetid_authz.decision.reasons import Reason
-from qeetid_authz.engine.engine import Engine
+from bench.figures import Figure, Point
+from bench.subjects import EXPLAINED_USERS, Explaining, explained
 
+TARGETS = {10: 15.0}  # us, by grant paths
 REPEATS = 5_000
-USERS = 1_000
 
 
-def cases(_: Settings) -> list[Case]:
+def cases(settings: Settings) -> list[Case]:
     """As many groups as paths, each of which carries the role that grants."""
-    return [Case("1 grant path", (1,)), Case("10 grant paths", (10,))]
+    sizes = (1, 10) if settings.is_quick else (1, 10, 100, 1_000, 10_000)
+    return [
+        Case(f"{paths:,} grant path{'s'[: paths - 1]}", (paths,)) for paths in sizes
+    ]
 
 
 def measure(case: Case, settings: Settings) -> Iterator[Figure]:
     """Explain what everybody may, then what nobody may."""
     (paths,) = case.sizes
-    shape = Shape(
-        users=USERS,
-        roles_per_group=1,
-        groups_per_user=paths,
-        direct_share=0,
-        common_role=True,
+    asked = explained(paths, settings.seed)
+    users = EXPLAINED_USERS // max(1, paths // 10)
+    repeats = max(100, settings.repeats(REPEATS) // max(1, paths // 10))
+    allowed = Explaining(asked, paths)
+    first = _explain(allowed, users)
+    allowed.again()
+    again = _explain(allowed, repeats)
+    yield Figure.of(
+        "allowed",
+        "us",
+        again,
+        TARGETS.get(paths),
+        point=Point("explain, by grant paths", paths),
+        headline=f"explain, {case.label}" if paths in (1, 10) else None,
     )
-    tenancy = synthesise(shape, settings.seed)
-    engine = Engine()
-    engine.publish(tenancy.snapshot, 0.0)
-    repeats = settings.repeats(REPEATS)
-    held = min(tenancy.keys({0}))
-    yield Figure.of("allowed", "us", _explain(tenancy, engine, held, paths, repeats))
-    lacked = min(tenancy.keys(set(range(1, shape.roles))) - tenancy.keys({0}))
-    yield Figure.of("denied", "us", _explain(tenancy, engine, lacked, 0, repeats))
+    yield Figure.of("allowed, first of each user", "us", first)
+    denied = Explaining(asked, 0)
+    _explain(denied, users)
+    denied.again()
+    yield Figure.of("denied", "us", _explain(denied, repeats))
 
 
-def _explain(
-    tenancy: Tenancy, engine: Engine, key: str, paths: int, repeats: int
-) -> list[float]:
-    reason = Reason.GRANTED if paths else Reason.NO_GRANT
-    principals = [tenancy.principal(user) for user in range(USERS)]
+def _explain(explaining: Explaining, repeats: int) -> list[float]:
     samples = []
-    for at in range(-USERS, repeats):
-        principal = principals[at % USERS]
+    for _ in range(repeats):
+        question = explaining.next()
         before = perf_counter_ns()
-        explanation = engine.explain(principal, key)
-        elapsed = perf_counter_ns() - before
-        assert len(explanation.paths) == paths
-        assert explanation.reason is reason
-        if at >= 0:
-            samples.append(elapsed / 1_000)
+        explanation = explaining.ask(*question)
+        samples.append((perf_counter_ns() - before) / 1_000)
+        explaining.verify(explanation)
     return samples
 
 
 SCENARIO = Scenario(
     "explain",
-    "an explanation with 1 and 10 grant paths, and of a denial",
-    frozenset({"engine"}),
+    "an explanation by its grant paths, and of a denial",
+    frozenset({"engine", "targets"}),
     cases,
     measure,
 )

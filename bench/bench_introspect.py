@@ -1,25 +1,31 @@
 """What one sidecar makes of introspection: a known token, asked about again and again."""
 
-import json
 from collections.abc import Iterator
-from http.client import HTTPConnection
 from urllib.parse import urlencode
 
+import msgspec
+
+from bench import cores
 from bench.cases import Case, Scenario, Settings
 from bench.figures import Figure
-from bench.httpload import Request, ask, client
+from bench.httpload import Address, Exchange, Load, ask, fetch, request
 from bench.sidecars import sidecar
 from bench.world import CLIENT, TENANT, World, uuid, world
 
 CONNECTIONS = 16
 PATH = "/oauth/introspect"
+RATE = 30_000  # /s
 USERS = 1_000
 WINDOWS, SECONDS = 10, 2
+_HEADERS = {
+    "Authorization": CLIENT,
+    "Content-Type": "application/x-www-form-urlencoded",
+}
 
 
 def cases(_: Settings) -> list[Case]:
     """One sidecar; the client has a processor to itself where there are two."""
-    return [Case(f"{CONNECTIONS} connections, {client()}", (CONNECTIONS,))]
+    return [Case(f"{CONNECTIONS} connections", (CONNECTIONS,))]
 
 
 def measure(case: Case, settings: Settings) -> Iterator[Figure]:
@@ -27,53 +33,46 @@ def measure(case: Case, settings: Settings) -> Iterator[Figure]:
     (connections,) = case.sizes
     seconds = 1 if settings.is_quick else SECONDS
     windows, worked = [], []
-    with world(USERS) as here, sidecar(here.dsn, here.pem) as served:
-        request = _request(served.port, here)
-        ask(request, connections, 1)  # to warm up
+    with cores.clients(), world(USERS) as here, sidecar(here.dsn, here.pem) as served:
+        load = Load(served.address, [_exchange(served.address, here)])
+        ask(load, connections, 1)  # to warm up
         for _ in range(settings.repeats(WINDOWS)):
             before = served.processor_time()
-            windows.append(ask(request, connections, seconds))
+            windows.append(ask(load, connections, seconds))
             spent = served.processor_time() - before
             worked.append(spent / windows[-1].requests * 1e6)
-        assert _introspect(request) == request.answer
-    yield Figure.of("introspections", "/s", [each.rate for each in windows])
+        load.verify()
+    yield Figure.of(
+        "introspections",
+        "/s",
+        [each.rate for each in windows],
+        at_least=RATE,
+        headline="introspection of a known token",
+    )
     yield Figure.of("processor time of one", "us", worked)
     yield Figure.of("latency, median", "us", [each.median for each in windows])
     yield Figure.of("latency, 99th percentile", "us", [each.p99 for each in windows])
+    yield Figure.of("client busy", "x", [each.busy for each in windows])
 
 
-def _request(port: int, here: World) -> Request:
+def _exchange(address: Address, here: World) -> Exchange:
     """The request, and the answer that it was seen to have, which is the right one."""
     session = uuid("session")
-    token = here.user_token("direct", sid=session)
-    headers = {
-        "Authorization": CLIENT,
-        "Content-Type": "application/x-www-form-urlencoded",
-    }
-    asked = Request(port, PATH, headers, urlencode({"token": token}).encode(), b"")
-    answer = _introspect(asked)
-    said = json.loads(answer)
+    form = urlencode({"token": here.user_token("direct", sid=session)}).encode()
+    asked = request("POST", PATH, _HEADERS, form)
+    _, answer = fetch(address, asked)
+    said = msgspec.json.decode(answer)
     expected = {"active": True, "sub": uuid("direct"), "sid": session}
     assert {**said, **expected, "tenant_id": TENANT} == said, said
-    altered = asked._replace(body=asked.body[:-2])
-    assert json.loads(_introspect(altered)) == {"active": False}
-    return asked._replace(answer=answer)
-
-
-def _introspect(request: Request) -> bytes:
-    connection = HTTPConnection("127.0.0.1", request.port, timeout=10)
-    connection.request("POST", request.path, request.body, request.headers)
-    with connection.getresponse() as response:
-        answer = response.read()
-        assert response.status == 200, (response.status, answer)
-    connection.close()
-    return answer
+    _, altered = fetch(address, request("POST", PATH, _HEADERS, form[:-2]))
+    assert msgspec.json.decode(altered) == {"active": False}
+    return Exchange(asked, answer)
 
 
 SCENARIO = Scenario(
     "introspect",
     "introspections a second of a known token, by one sidecar over HTTP",
-    frozenset({"credentials", "http"}),
+    frozenset({"credentials", "http", "targets"}),
     cases,
     measure,
 )

@@ -226,4 +226,5 @@ SCENARIO = Scenario(
     frozenset({"credentials", "database"}),
     cases,
     measure,
+    in_quick=False,
 )

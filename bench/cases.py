@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from bench.figures import Figure
+from bench.figures import Figure, Result
+
+
+class Absent(Exception):  # noqa: N818  (nothing went wrong)
+    """What a case measures isn't here; says how to get it."""
 
 
 class Scale(StrEnum):
@@ -61,7 +65,11 @@ class Scenario:
         about: one line for the list.
         tags: further names under which it is found.
         cases: the cases at some scale.
-        measure: measures one case; called in a process of its own.
+        measure: measures one case; called in a process of its own. Raises `Absent` if
+            what it measures isn't installed.
+        conclude: what the results of all cases come to together, such as ratios
+            between them; none of the results is of an absent case.
+        in_quick: whether a quick run includes it when it isn't asked for by name.
     """
 
     name: str
@@ -69,11 +77,13 @@ class Scenario:
     tags: frozenset[str]
     cases: Callable[[Settings], Sequence[Case]]
     measure: Callable[[Case, Settings], Iterable[Figure]]
+    conclude: Callable[[Sequence[Result]], Iterable[Figure]] | None = None
+    in_quick: bool = True
 
 
 def by_users(settings: Settings) -> list[Case]:
     """Cases of one tenant with ever more users."""
     sizes = [1_000, 10_000]
     if not settings.is_quick:
-        sizes += [100_000, 1_000_000]
+        sizes = [100, *sizes, 100_000, 1_000_000]
     return [Case(f"{users:,} users", (users,)) for users in sizes]

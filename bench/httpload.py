@@ -1,157 +1,192 @@
-"""The same HTTP request again and again over some connections, each answer compared.
+"""HTTP requests one after the other over some connections, every answer compared.
 
-By wrk where it is installed, else by a client of our own, which takes a processor more
-of the time that it measures.
+By a client of our own, on uvloop where it is installed: wrk, told by a script to look at
+every answer, is slower, doesn't say which question an answer is to, and can't ask over a
+Unix socket.
 """
 
 import asyncio
-import json
-import shutil
-import subprocess
+import re
+import socket
 from asyncio import FIRST_EXCEPTION
-from functools import partial
-from importlib.resources import as_file, files
-from math import ceil
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from itertools import cycle
+from math import ceil, inf
+from pathlib import Path
 from statistics import median
-from time import perf_counter
-from typing import NamedTuple
+from time import perf_counter, process_time
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 30.0  # seconds
+_LENGTH = re.compile(rb"\r\nContent-Length: *(\d+)\r\n", re.IGNORECASE)
+_GOOD = b"HTTP/1.1 200 "
+_END = b"\r\n\r\n"
+_T = TypeVar("_T")
+
+Address: TypeAlias = int | Path
+"""A port of 127.0.0.1, or a Unix socket."""
 
 
-class Request(NamedTuple):
-    """A POST to 127.0.0.1, and the answer it must have.
+class Exchange(NamedTuple):
+    """A request as it is sent, and what the body of its answer must be or contain."""
 
-    `answer` is the body of a response with status 200.
-    """
-
-    port: int
-    path: str
-    headers: dict[str, str]
-    body: bytes
+    request: bytes
     answer: bytes
 
-    def text(self) -> bytes:
-        """The request as it is sent."""
-        headers = {
-            "Host": f"127.0.0.1:{self.port}",
-            **self.headers,
-            "Content-Length": str(len(self.body)),
-        }
-        lines = [f"{name}: {value}" for name, value in headers.items()]
-        head = "\r\n".join([f"POST {self.path} HTTP/1.1", *lines, "", ""])
-        return head.encode() + self.body
+
+def request(
+    method: str, target: str, headers: dict[str, str], body: bytes = b""
+) -> bytes:
+    """A request as it is sent, to a server that takes any `Host`."""
+    said = {"Host": "127.0.0.1", **headers}
+    if body:
+        said["Content-Length"] = str(len(body))
+    lines = [f"{name}: {value}" for name, value in said.items()]
+    head = "\r\n".join([f"{method} {target} HTTP/1.1", *lines, "", ""])
+    return head.encode() + body
+
+
+class Load(NamedTuple):
+    """Where to ask what; the exchanges are gone through again and again."""
+
+    address: Address
+    exchanges: Sequence[Exchange]
+
+    def verify(self) -> None:
+        """Ask each question once.
+
+        Raises:
+            AssertionError: an answer was another one, or none came.
+        """
+        came = _run(_ask(self.address, iter(self.exchanges), inf, 1, PATIENCE))
+        assert len(came) == len(self.exchanges), (len(came), len(self.exchanges))
+
+
+def fetch(address: Address, asked: bytes) -> tuple[bytes, bytes]:
+    """Head and body of the answer to one request, which must be good.
+
+    Raises:
+        AssertionError: it isn't, or none came.
+    """
+    is_file = isinstance(address, Path)
+    received = b""
+    with socket.socket(socket.AF_UNIX if is_file else socket.AF_INET) as connection:
+        connection.settimeout(PATIENCE)
+        connection.connect(str(address) if is_file else ("127.0.0.1", address))
+        connection.sendall(asked)
+        while not _is_whole(received):
+            came = connection.recv(1 << 16)
+            assert came, received
+            received += came
+    assert received.startswith(_GOOD), received
+    head, end, body = received.partition(_END)
+    return head + end, body
 
 
 class Window(NamedTuple):
-    """What was seen for some seconds; latencies are in microseconds."""
+    """What was seen for some seconds.
+
+    Attributes:
+        rate: requests a second.
+        median, p99: latencies in microseconds.
+        busy: the share of the time that the client had a processor; where that is
+            nearly all of it, the client and not the server is what was measured.
+    """
 
     requests: int
     rate: float
     median: float
     p99: float
+    busy: float
 
 
-def client() -> str:
-    """The name of what asks."""
-    return "wrk" if shutil.which("wrk") else "our own client"
-
-
-def ask(request: Request, connections: int, seconds: int) -> Window:
+def ask(load: Load, connections: int, seconds: float) -> Window:
     """Ask for some seconds, on each connection as soon as it has its answer.
 
     Raises:
         AssertionError: an answer was another one, or none came.
     """
-    program = shutil.which("wrk")
-    if program:
-        return _wrk(program, request, connections, seconds)
-    return asyncio.run(_own(request, connections, seconds))
+    asking = cycle(load.exchanges)
+    started, worked = perf_counter(), process_time()
+    until, patience = started + seconds, seconds + PATIENCE
+    latencies = _run(_ask(load.address, asking, until, connections, patience))
+    elapsed, worked = perf_counter() - started, process_time() - worked
+    count = len(latencies)
+    latencies.sort()
+    p99 = latencies[ceil(0.99 * count) - 1]
+    return Window(
+        count, count / elapsed, median(latencies) * 1e6, p99 * 1e6, worked / elapsed
+    )
 
 
-def _wrk(program: str, request: Request, connections: int, seconds: int) -> Window:
-    headers = [f"{name}: {value}" for name, value in request.headers.items()]
-    with as_file(files("bench") / "wrk.lua") as script:
-        command = [
-            program,
-            "--threads=1",
-            f"--connections={connections}",
-            f"--duration={seconds}s",
-            f"--script={script}",
-            f"http://127.0.0.1:{request.port}",
-            *("--", request.path, request.body.decode(), request.answer.decode()),
-            *headers,
-        ]
-        done = subprocess.run(
-            command, capture_output=True, check=True, timeout=seconds + PATIENCE
-        )
-    said = json.loads(done.stdout.splitlines()[-1])
-    assert said["wrong"] == 0, said
-    assert said["requests"] > 0, said
-    rate = said["requests"] / said["seconds"]
-    return Window(said["requests"], rate, said["median"], said["p99"])
-
-
-async def _own(request: Request, connections: int, seconds: int) -> Window:
+async def _ask(
+    address: int | Path,
+    exchanges: Iterator[Exchange],
+    until: float,
+    connections: int,
+    timeout: float,
+) -> list[float]:
     loop = asyncio.get_running_loop()
-    until = perf_counter() + seconds
-    asking = [Connection(request, until) for _ in range(connections)]
-    started = perf_counter()
+    asking = [Connection(exchanges, until) for _ in range(connections)]
     for each in asking:
-        await loop.create_connection(partial(_same, each), "127.0.0.1", request.port)
+        if isinstance(address, Path):
+            await loop.create_unix_connection(_maker(each), str(address))
+        else:
+            await loop.create_connection(_maker(each), "127.0.0.1", address)
     ends = [each.done for each in asking]
-    await asyncio.wait(ends, timeout=seconds + PATIENCE, return_when=FIRST_EXCEPTION)
-    elapsed = perf_counter() - started
+    await asyncio.wait(ends, timeout=timeout, return_when=FIRST_EXCEPTION)
     for each in asking:
         each.close()
     await asyncio.wait(ends)
     for error in [end.exception() for end in ends]:
         if error is not None:
             raise error
-    latencies = sorted(each for one in asking for each in one.latencies)
-    return Window(
-        len(latencies),
-        len(latencies) / elapsed,
-        median(latencies) * 1e6,
-        latencies[ceil(0.99 * len(latencies)) - 1] * 1e6,
-    )
+    return [latency for each in asking for latency in each.latencies]
 
 
-def _same(connection: "Connection") -> "Connection":
-    return connection
+def _maker(connection: "Connection") -> Callable[[], "Connection"]:
+    return lambda: connection
+
+
+def _run(asking: Coroutine[Any, Any, _T]) -> _T:
+    try:
+        import uvloop  # noqa: PLC0415  (not everywhere available)
+    except ImportError:
+        return asyncio.run(asking)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(asking)
 
 
 class Connection(asyncio.Protocol):
-    """Sends the request whenever its answer has come, until a moment.
+    """Sends a request whenever the last has its answer, while it may and there are any.
 
     Attributes:
         latencies: of each request, in seconds.
         done: when it is closed; an error when that was before an answer.
     """
 
-    def __init__(self, request: Request, until: float) -> None:
+    def __init__(self, exchanges: Iterator[Exchange], until: float) -> None:
         self.latencies: list[float] = []
         self.done = asyncio.get_running_loop().create_future()
-        self._request = request.text()
-        self._answer = b"\r\n\r\n" + request.answer
+        self._exchanges = exchanges
         self._until = until
         self._sent = 0.0
+        self._answer = self._whole = b""
         self._is_waiting = False
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._send()
 
     def data_received(self, data: bytes) -> None:
         """Send the next if this is the whole answer."""
-        self._received += data
-        if not self._received.endswith(self._answer):
-            return
         now = perf_counter()
-        if not self._received.startswith(b"HTTP/1.1 200 "):
+        self._received += data
+        if not self._received.endswith(self._whole) and not _is_whole(self._received):
+            return
+        if not self._is_right():
             self.close()
             return
         self.latencies.append(now - self._sent)
@@ -168,11 +203,29 @@ class Connection(asyncio.Protocol):
         else:
             self.done.set_exception(exc or AssertionError(self._received.decode()))
 
+    def _is_right(self) -> bool:
+        received = self._received
+        return received.startswith(_GOOD) and (
+            received.endswith(self._whole)
+            or received.find(self._answer, received.find(_END)) >= 0
+        )
+
     def close(self) -> None:
         """Ask no more."""
         self._transport.close()
 
     def _send(self) -> None:
+        exchange = next(self._exchanges, None)
+        if exchange is None:
+            self.close()
+            return
+        self._answer, self._whole = exchange.answer, _END + exchange.answer
         self._is_waiting = True
         self._sent = perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(exchange.request)
+
+
+def _is_whole(received: bytes) -> bool:
+    head = received.find(_END)
+    length = _LENGTH.search(received, 0, head + 2)
+    return length is not None and len(received) == head + 4 + int(length[1])

@@ -1,56 +1,61 @@
-"""Results as a table and as JSON."""
+"""Results on a terminal."""
 
-import os
-import platform
 from collections.abc import Sequence
-from pathlib import Path
 
-import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from bench.cases import Settings
 from bench.figures import Figure, Result
 
 
-def table(result: Result) -> Table:
-    """The figures of one case."""
-    title = f"{result.scenario}: {result.case} (peak {result.peak_mib:,.0f} MiB)"
+def table(result: Result) -> Table | str:
+    """The figures of one case, or why there are none."""
+    title = f"{result.scenario}: {result.case}"
+    if result.absent is not None:
+        return f"{title}: absent, {result.absent}"
+    if result.failed is not None:
+        return f"{title}: FAILED\n{result.failed}"
+    if result.peak_mib is not None:
+        title += f" (peak {result.peak_mib:,.0f} MiB)"
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    shown.add_column("figure")
-    for heading in ("minimum", "median", "p99", "maximum", "unit", "samples"):
+    shown.add_column("figure", ratio=1)
+    for heading in ("minimum", "median", "p90", "p99", "p99.9", "maximum"):
         shown.add_column(heading, justify="right")
+    shown.add_column("unit", justify="right")
+    shown.add_column("samples", justify="right")
     shown.add_column("target")
     for figure in result.figures:
-        values = (figure.minimum, figure.median, figure.p99, figure.maximum)
         shown.add_row(
             figure.name,
-            *map(_number, values),
+            *map(number, statistics(figure)),
             figure.unit,
-            str(figure.samples),
-            _target(figure),
+            f"{figure.samples:,}",
+            target(figure),
         )
     return shown
 
 
 def verdict(results: Sequence[Result]) -> str:
-    """How many targets are met, and which are not."""
-    judged = [
-        (result, figure)
-        for result in results
-        for figure in result.figures
-        if figure.met is not None
-    ]
+    """How many targets are met, which are not, and what is absent."""
+    judged = [(result, figure) for result in results for figure in result.figures]
     missed = [
-        f"{result.scenario} {result.case}: {figure.name}"
-        f" {_number(figure.median)} > {figure.target}"
+        f"{result.scenario} {result.case}: {figure.name} {number(figure.value)}"
+        f" {figure.unit}, not {bound(figure)}"
         for result, figure in judged
-        if not figure.met
+        if figure.met is False
     ]
-    if not judged:
-        return "no targets among these figures"
-    head = f"{len(judged) - len(missed)} of {len(judged)} targets met"
-    return "\n  missed: ".join([head, *missed])
+    count = sum(figure.met is not None for _, figure in judged)
+    head = f"{count - len(missed)} of {count} targets met"
+    lines = [f"  missed: {each}" for each in missed]
+    lines += [
+        f"  absent: {each.scenario} {each.case}: {each.absent}"
+        for each in results
+        if each.absent is not None
+    ]
+    lines += [
+        f"  FAILED: {each.scenario} {each.case}" for each in results if each.failed
+    ]
+    return "\n".join([head if count else "no targets among these figures", *lines])
 
 
 def all_met(results: Sequence[Result]) -> bool:
@@ -60,27 +65,34 @@ def all_met(results: Sequence[Result]) -> bool:
     )
 
 
-def write_json(path: Path, results: Sequence[Result], settings: Settings) -> None:
-    """Write results with what they were measured on."""
-    document = {
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "processors": os.cpu_count(),
-        "seed": settings.seed,
-        "scale": settings.scale,
-        "catalogue": "generated" if settings.catalogue is None else "file",
-        "targets_met": all_met(results),
-        "results": [result.fields() for result in results],
-    }
-    encoded = msgspec.json.format(msgspec.json.encode(document), indent=2)
-    path.write_bytes(encoded + b"\n")
+def statistics(figure: Figure) -> tuple[float | None, ...]:
+    """Minimum, median, percentiles, maximum."""
+    return (
+        figure.minimum,
+        figure.median,
+        figure.p90,
+        figure.p99,
+        figure.p999,
+        figure.maximum,
+    )
 
 
-def _number(value: float) -> str:
-    return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
+def number(value: float | None) -> str:
+    """A value to three digits or so; nothing for what isn't known."""
+    if value is None:
+        return ""
+    return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-def _target(figure: Figure) -> str:
+def bound(figure: Figure) -> str:
+    """A target in words: `p99 <= 30`."""
+    sign = ">=" if figure.at_least else "<="
+    statistic = "" if figure.by == "median" else f"{figure.by} "
+    return f"{statistic}{sign} {figure.target:,g}"
+
+
+def target(figure: Figure) -> str:
+    """A target, and whether it is met."""
     if figure.met is None:
         return ""
-    return f"<= {figure.target} {'met' if figure.met else 'MISSED'}"
+    return f"{bound(figure)} {'met' if figure.met else 'MISSED'}"

@@ -5,12 +5,21 @@ from collections.abc import Iterable
 from bench import (
     bench_apply,
     bench_authenticate,
+    bench_batch,
     bench_can,
+    bench_check,
     bench_compile,
     bench_explain,
+    bench_holders,
+    bench_http,
     bench_introspect,
     bench_load,
+    bench_pauses,
+    bench_peers,
     bench_revocation,
+    bench_start,
+    bench_sustained,
+    bench_visible,
 )
 from bench.cases import Scenario
 
@@ -18,12 +27,21 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         bench_can.SCENARIO,
+        bench_check.SCENARIO,
         bench_explain.SCENARIO,
+        bench_holders.SCENARIO,
         bench_compile.SCENARIO,
         bench_apply.SCENARIO,
+        bench_pauses.SCENARIO,
         bench_load.SCENARIO,
+        bench_visible.SCENARIO,
+        bench_sustained.SCENARIO,
+        bench_start.SCENARIO,
         bench_authenticate.SCENARIO,
         bench_introspect.SCENARIO,
+        bench_http.SCENARIO,
+        bench_batch.SCENARIO,
+        bench_peers.SCENARIO,
         bench_revocation.SCENARIO,
     )
 }

@@ -6,17 +6,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
+from bench import cores
+from bench.httpload import Address
+
 _PREFIX = "QEETID_AUTHZ_"
 
 
-class Sidecar(NamedTuple):
-    """Where it listens, and its process."""
+class Served(NamedTuple):
+    """Where a server listens, and its process."""
 
-    port: int
+    address: Address
     process: psutil.Process
 
     def processor_time(self) -> float:
@@ -26,31 +30,44 @@ class Sidecar(NamedTuple):
 
 
 @contextmanager
-def sidecar(dsn: str, pem: str) -> Iterator[Sidecar]:
+def sidecar(
+    dsn: str, pem: str = "", listen: str = "127.0.0.1:0", **settings: str
+) -> Iterator[Served]:
     """Serve a database and the tokens signed with a key; ended at the end.
+
+    Args:
+        dsn: of the database.
+        pem: the issuer's public key, if tokens are taken.
+        listen: where, as `QEETID_AUTHZ_LISTEN` has it.
+        settings: others, by their names.
 
     Raises:
         RuntimeError: it doesn't come up.
     """
     plain = {k: v for k, v in os.environ.items() if not k.startswith(_PREFIX)}
-    given = {"DATABASE_URL": dsn, "LISTEN": "127.0.0.1:0", "JWKS": pem}
-    with subprocess.Popen(
-        [sys.executable, "-m", "qeetid_authz_server", "serve"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=plain | {_PREFIX + name: value for name, value in given.items()},
-    ) as process:
+    given = {"DATABASE_URL": dsn, "LISTEN": listen, "JWKS": pem}
+    given |= {name.upper(): value for name, value in settings.items()}
+    with cores.server():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "qeetid_authz_server", "serve"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=plain | {_PREFIX + name: value for name, value in given.items()},
+        )
+    with process:
         try:
-            yield Sidecar(_port(process), psutil.Process(process.pid))
+            yield Served(_address(process), psutil.Process(process.pid))
         finally:
             process.terminate()
 
 
-def _port(process: subprocess.Popen[str]) -> int:
+def _address(process: subprocess.Popen[str]) -> Address:
     """Where it says it listens."""
     told = []
     for line in process.stderr or ():
         told.append(line)
         if '"event": "serving"' in line:
-            return int(json.loads(line)["url"].rpartition(":")[2])
+            url = json.loads(line)["url"]
+            scheme, _, path = url.partition(":")
+            return Path(path) if scheme == "unix" else int(url.rpartition(":")[2])
     raise RuntimeError(f"the sidecar ended: {''.join(told)}")

@@ -38,6 +38,8 @@ class Shape:
         direct_share: the share of users who also hold a role directly.
         skew: 1 makes all groups of one size, more makes few of them large.
         common_role: whether every group carries the tenant's first role.
+        first_groups: how many groups the first user is a member of, in place of
+            `groups_per_user`; 0 when it is like the others.
     """
 
     tenants: int = 1
@@ -51,10 +53,12 @@ class Shape:
     direct_share: float = 0.05
     skew: float = 2.0
     common_role: bool = False
+    first_groups: int = 0
 
     def __post_init__(self) -> None:
         for what, wanted, there in (
             ("groups_per_user", self.groups_per_user, self.groups),
+            ("first_groups", self.first_groups, self.groups),
             ("roles_per_group", self.roles_per_group, self.roles),
             ("permissions_per_role", self.permissions_per_role, self.permissions),
         ):
@@ -65,13 +69,28 @@ class Shape:
                 )
 
 
+SHAPES = {
+    "small team": Shape(users=20, groups=5, roles=5, permissions=50),
+    "enterprise": Shape(
+        users=1_000_000, groups=10_000, roles=500, permissions=2_000, direct_share=0.02
+    ),
+    "many tenants": Shape(tenants=10_000, users=10, groups=3, roles=3, skew=1),
+    "wide catalogue": Shape(
+        users=10_000, roles=200, permissions=13_790, permissions_per_role=1_379
+    ),
+    "many groups": Shape(users=10_000, groups=10_000, first_groups=10_000, roles=200),
+}
+"""The shapes that there are names for."""
+
+
 class Tenant:
     """The facts of one tenant, by number; ids are the runs of sixteen bytes.
 
     Attributes:
         carried: group -> roles.
         memberships: the groups of the first user, of the second and so on, each
-            `groups_per_user` of them.
+            `groups_per_user` of them; those of the first user are in `first` where
+            its number is another.
         direct: user -> the role held directly.
     """
 
@@ -83,6 +102,7 @@ class Tenant:
         self.groups_per_user = shape.groups_per_user
         self.carried = [_carry(shape, roles, random) for _ in range(shape.groups)]
         self.memberships = _join(shape, random)
+        self.first = random.sample(range(shape.groups), shape.first_groups)
         self.direct = {
             user: random.randrange(roles)
             for user in range(shape.users)
@@ -91,6 +111,8 @@ class Tenant:
 
     def groups_of(self, user: int) -> list[int]:
         """The groups of a user."""
+        if user == 0 and self.first:
+            return self.first
         start = user * self.groups_per_user
         return list(self.memberships[start : start + self.groups_per_user])
 
@@ -103,12 +125,16 @@ class Tenant:
 
     def members(self) -> bytes:
         """All memberships, packed."""
-        groups = iter(self.memberships)
-        return pack_members(
-            (user, self.groups[next(groups)])
-            for user in self.users
-            for _ in range(self.groups_per_user)
-        )
+        return pack_members(self._memberships())
+
+    def _memberships(self) -> Iterator[tuple[Id, Id]]:
+        for group in self.first:
+            yield self.users[0], self.groups[group]
+        others = 1 if self.first else 0
+        groups = iter(self.memberships[others * self.groups_per_user :])
+        for user in self.users[others:]:
+            for _ in range(self.groups_per_user):
+                yield user, self.groups[next(groups)]
 
     def role_pairs(self) -> bytes:
         """All roles held directly, packed as (user, role) pairs."""

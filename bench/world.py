@@ -23,7 +23,7 @@ from qeetid_authz.authorizer import Authorizer
 from qeetid_authz.credentials.jwks import parse_key_set
 from qeetid_authz.postgres.embedded import Cluster
 from qeetid_authz.postgres.migrate import migrate
-from qeetid_authz.replicated import AUDIENCE, ISSUER
+from qeetid_authz.replicated import AUDIENCE, ISSUER, POLL_INTERVAL
 
 SECRET = "secretsecretsecretsecretsecret01"  # noqa: S105  (of nothing but this)
 API_KEY = f"ApiKey qk_bench000.{SECRET}"
@@ -59,9 +59,9 @@ class World:
         ).decode()
         (self._kid,) = parse_key_set(self.pem.encode()).keys
 
-    def open(self) -> Authorizer:
+    def open(self, poll_interval: float = POLL_INTERVAL) -> Authorizer:
         """An authorizer that takes the issuer's tokens."""
-        return Authorizer(self.dsn, jwks=self.pem)
+        return Authorizer(self.dsn, jwks=self.pem, poll_interval=poll_interval)
 
     def user_token(self, name: str, **over: Any) -> str:
         """A token of a user, as Qeet ID issues them (fact 4)."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import psycopg
@@ -82,20 +83,28 @@ def _write(dsn: str, pipe: Connection) -> None:
 
 
 @contextmanager
-def load(dsn: str, statements: list[bytes], rate: int) -> Iterator[list[int]]:
+def load(
+    dsn: str,
+    statements: list[bytes],
+    rate: int,
+    parameters: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[list[int]]:
     """Execute statements in turn, so many a second, each in its own transaction.
 
-    Each is given a `number` that goes up with every turn through them.
+    Each is given the parameters, and a `number` that goes up with every turn through
+    them.
 
     Yields:
         Once it is over, how many were executed.
     """
     pipe, theirs = _spawning.Pipe()
-    process = _spawning.Process(target=_load, args=(dsn, statements, rate, theirs))
+    given = (dsn, statements, rate, dict(parameters), theirs)
+    process = _spawning.Process(target=_load, args=given)
     process.start()
     theirs.close()
     executed: list[int] = []
     try:
+        pipe.recv()
         yield executed
     finally:
         pipe.send(None)
@@ -104,12 +113,19 @@ def load(dsn: str, statements: list[bytes], rate: int) -> Iterator[list[int]]:
         pipe.close()
 
 
-def _load(dsn: str, statements: list[bytes], rate: int, pipe: Connection) -> None:
+def _load(
+    dsn: str,
+    statements: list[bytes],
+    rate: int,
+    parameters: dict[str, Any],
+    pipe: Connection,
+) -> None:
     executed = 0
-    started = time.monotonic()
     with psycopg.connect(dsn, autocommit=True) as connection:
+        pipe.send("connected")
+        started = time.monotonic()
         while not pipe.poll(max(0.0, started + executed / rate - time.monotonic())):
             turn, at = divmod(executed, len(statements))
-            connection.execute(statements[at], {"number": turn})
+            connection.execute(statements[at], {**parameters, "number": turn})
             executed += 1
     pipe.send(executed)

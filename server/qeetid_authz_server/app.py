@@ -10,6 +10,7 @@ from qeetid_authz_server.addresses import UnixAddress
 from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.clients import Clients
+from qeetid_authz_server.fastpath import FastPath
 from qeetid_authz_server.health import Health
 from qeetid_authz_server.introspection import Introspection, looking_up
 from qeetid_authz_server.lifecycle import following, reading_keys
@@ -30,6 +31,7 @@ from qeetid_authz_server.settings import CallerAuth, Settings
 
 AUTHORIZER: Final = web.AppKey("authorizer", AsyncAuthorizer)
 BODIES: Final = web.AppKey("bodies", Bodies)
+FAST_PATH: Final = web.AppKey("fast_path", FastPath)
 HEALTH: Final = web.AppKey("health", Health)
 
 _INTROSPECTION_PATHS = (INTROSPECTION_PATH, f"/v1{INTROSPECTION_PATH}")
@@ -62,6 +64,8 @@ def make_app(settings: Settings) -> web.Application:
     app[AUTHORIZER] = authorizer
     app[BODIES] = bodies
     app[HEALTH] = health
+    if settings.fast_path:
+        app[FAST_PATH] = FastPath(authorizer, gate, health)
     app.cleanup_ctx.extend(
         [reading_keys(settings), following(authorizer), looking_up(refresh_tokens)]
     )

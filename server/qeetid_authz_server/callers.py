@@ -5,7 +5,11 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
-from qeetid_authz.credentials.authentication import read_api_key, read_bearer
+from qeetid_authz.credentials.authentication import (
+    Recognised,
+    read_api_key,
+    read_bearer,
+)
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.errors import (
     ApiKeyExpiredError,
@@ -26,7 +30,11 @@ REFUSED: Final = 'Bearer error="invalid_token"'
 
 
 class Gate:
-    """Tells who calls, and lets those pass who may ask about permissions."""
+    """Tells who calls, and lets those pass who may ask about permissions.
+
+    Attributes:
+        is_open: whether everybody may ask, unasked.
+    """
 
     def __init__(self, authorizer: AsyncAuthorizer, *, is_open: bool = False) -> None:
         """Make a gate.
@@ -36,7 +44,7 @@ class Gate:
             is_open: whether everybody may ask, unasked.
         """
         self._authorizer = authorizer
-        self._is_open = is_open
+        self.is_open = is_open
 
     async def identify(self, request: web.Request) -> Principal | None:
         """The caller, or None where callers aren't asked who they are.
@@ -44,7 +52,7 @@ class Gate:
         Raises:
             Problem: as `recognise`.
         """
-        return None if self._is_open else await self.recognise(request)
+        return None if self.is_open else await self.recognise(request)
 
     async def recognise(self, request: web.Request) -> Principal:
         """For whom the credential of a request stands (fact 1.2, steps 3 and 4).
@@ -63,18 +71,33 @@ class Gate:
         except AuthenticationError as refusal:
             raise self._problem(presented[0], refusal) from None
 
-    def require_may_ask(self, caller: Principal | None) -> None:
-        """Return when the caller may ask about permissions (fact 1.3).
+    def recall(self, presented: str | None) -> Recognised | None:
+        """The same at once, where nothing is refused and nobody waited for."""
+        if presented is None:
+            return None
+        return self._authorizer.authentication.recognise(presented)
+
+    def stands(self, known: Recognised) -> bool:
+        """Whether who was recalled would still be."""
+        return self._authorizer.authentication.stands(known)
+
+    def may_ask(self, caller: Principal | None) -> bool:
+        """Whether the caller may ask about permissions (fact 1.3).
 
         A user's token needs a permission for it, and so does one that only looks like
         a user's, as token exchange gives to agents (fact 6).
+        """
+        if caller is None or caller.kind is not Kind.USER:
+            return True
+        return self._authorizer.can(caller, ASKING)
+
+    def require_may_ask(self, caller: Principal | None) -> None:
+        """Return when the caller may ask about permissions.
 
         Raises:
             Problem: it may not, or that can't be told from a replica so old.
         """
-        if caller is None or caller.kind is not Kind.USER:
-            return
-        if self._authorizer.can(caller, ASKING):
+        if self.may_ask(caller):
             return
         if self._authorizer.is_stale:
             raise Problem(Code.UNAVAILABLE, SENTENCES[Reason.STALE])

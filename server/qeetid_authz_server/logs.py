@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any
 
 from aiohttp.http import HttpProcessingError
@@ -13,7 +14,10 @@ OURS = "qeetid_authz"
 HTTP_LOG = logging.getLogger("qeetid_authz_server.http")
 """For what the HTTP library has to say."""
 
+_FIRST_REMARKABLE = 300  # status; decisions are many, and look alike
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+_log = logging.getLogger(__name__)
 
 
 class JsonFormatter(logging.Formatter):
@@ -51,6 +55,30 @@ def configure_logging(level: str) -> None:
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # we report its errors
     for name in (OURS, "qeetid_authz_server"):
         logging.getLogger(name).setLevel(level.upper())
+
+
+def log_request(
+    method: str, path: str, status: int, request_id: str, began: float
+) -> None:
+    """Log a request that was answered, by a line that goes unwritten if it is dull.
+
+    Args:
+        method: what was asked.
+        path: of what, without its query.
+        status: of the answer.
+        request_id: what the request is called.
+        began: when it began, by `time.perf_counter`.
+    """
+    level = logging.INFO if status >= _FIRST_REMARKABLE else logging.DEBUG
+    if _log.isEnabledFor(level):
+        fields = {
+            "method": method,
+            "path": path,
+            "status": status,
+            "duration_ms": round((perf_counter() - began) * 1000, 3),
+            "request_id": request_id,
+        }
+        _log.log(level, "request", extra=fields)
 
 
 def _hush_unparsable(record: logging.LogRecord) -> bool:

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from qeetid_authz.errors import NotOpenError, UnavailableError
 from qeetid_authz_server.health import Health
+from qeetid_authz_server.logs import log_request
 from qeetid_authz_server.problems import (
     CSRF_FAILED,
     Code,
@@ -26,7 +27,6 @@ from qeetid_authz_server.responses import (
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
-_FIRST_REMARKABLE = 300  # status; decisions are many, and look alike
 _NOT_STORED = MappingProxyType(
     {hdrs.CACHE_CONTROL: "no-store", hdrs.PRAGMA: "no-cache"}
 )
@@ -58,7 +58,8 @@ def make_guard(health: Health, never_stored: Collection[str] = ()) -> Middleware
             response.headers.update(_NOT_STORED)
         if health.draining:
             response.force_close()
-        _log_request(request, response.status, request_id, began)
+        path = request.raw_path.partition("?")[0]
+        log_request(request.method, path, response.status, request_id, began)
         return response
 
     return guard
@@ -121,18 +122,3 @@ def _may_be_forged(request: web.Request) -> bool:
         and hdrs.ORIGIN not in headers
         and hdrs.REFERER not in headers
     )
-
-
-def _log_request(
-    request: web.Request, status: int, request_id: str, began: float
-) -> None:
-    level = logging.INFO if status >= _FIRST_REMARKABLE else logging.DEBUG
-    if _log.isEnabledFor(level):
-        fields = {
-            "method": request.method,
-            "path": request.raw_path.partition("?")[0],
-            "status": status,
-            "duration_ms": round((perf_counter() - began) * 1000, 3),
-            "request_id": request_id,
-        }
-        _log.log(level, "request", extra=fields)

@@ -1,6 +1,8 @@
-"""HTTP as aiohttp speaks it, but for what it says of requests that it can't read.
+"""HTTP as aiohttp speaks it, but for plain checks and for what it can't read.
 
-Its own answer quotes them, and with them the credentials that they may hold.
+Plain checks are answered before it sees them, whenever it has nothing on its hands. Its
+own answer to requests that it can't read quotes them, and with them the credentials
+that they may hold.
 """
 
 import logging
@@ -9,6 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
+from qeetid_authz_server.fastpath import FastPath, Remembered
+from qeetid_authz_server.plainheads import is_whole
 from qeetid_authz_server.problems import Code, Problem, problem_response
 from qeetid_authz_server.requestids import request_ids
 
@@ -18,11 +22,54 @@ _log = logging.getLogger(__name__)
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ("_made",)
+    """A connection whose bytes go to the fast path, or else to the framework.
 
-    def __init__(self, *args: Any, made: Iterator[str], **kwargs: Any) -> None:
+    The framework is lent the connection for a request of which nothing is left over
+    when it has been answered. After anything else the connection is the framework's for
+    good, since nobody can tell whether its parser waits for the rest of something.
+    """
+
+    __slots__ = ("_fast_path", "_is_lent", "_made", "_remembered")
+
+    def __init__(
+        self,
+        *args: Any,
+        made: Iterator[str],
+        fast_path: FastPath | None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._made = made
+        self._fast_path = fast_path
+        self._remembered = Remembered()
+        self._is_lent = False
+
+    def data_received(self, data: bytes) -> None:
+        """Answer plain checks, and leave whatever else comes to aiohttp."""
+        if data and self._fast_path is not None:
+            if self._is_ours() and self._answer(data, self._fast_path):
+                return
+            self._is_lent = True
+            if not is_whole(data):
+                self._fast_path = None
+        super().data_received(data)
+
+    def _is_ours(self) -> bool:
+        if self._paused or self._force_close or self._close or self.transport is None:
+            return False
+        if self._is_lent:
+            waits = self._waiter is not None and not self._waiter.done()
+            self._is_lent = not waits or bool(self._messages)
+        return not self._is_lent
+
+    def _answer(self, data: bytes, fast_path: FastPath) -> bool:
+        answers = fast_path.answer(data, self._remembered)
+        if answers and self.transport is not None:
+            self.transport.write(answers)
+            # Else the framework would take the connection for idle.
+            kept = self._loop.time() + self._keepalive_timeout
+            self._next_keepalive_close_time = kept
+        return bool(answers)
 
     def handle_error(
         self,
@@ -66,24 +113,38 @@ class _Connection(web.RequestHandler):
 
 
 class _Server(web.Server):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, fast_path: FastPath | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._made = request_ids()
+        self._fast_path = fast_path
 
     def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, made=self._made, **self._kwargs)
+        return _Connection(
+            self,
+            loop=self._loop,
+            made=self._made,
+            fast_path=self._fast_path,
+            **self._kwargs,
+        )
 
 
 class Runner(web.AppRunner):
     """Runs an application whose connections are ours."""
 
-    __slots__ = ()
+    __slots__ = ("_fast_path",)
+
+    def __init__(
+        self, app: web.Application, *, fast_path: FastPath | None, **kwargs: Any
+    ) -> None:
+        super().__init__(app, **kwargs)
+        self._fast_path = fast_path
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         return _Server(
             made.request_handler,
             request_factory=made.request_factory,
+            fast_path=self._fast_path,
             loop=made._loop,  # noqa: SLF001  (nobody else tells)
             **made._kwargs,  # noqa: SLF001
         )

@@ -42,6 +42,17 @@ def empty_response(status: int) -> web.Response:
     return web.Response(status=status, headers=_COMMON)
 
 
+def decision_head(revision: Revision) -> str:
+    """The start of `decision_response` as it goes out, up to the age's digits."""
+    fields = "".join(f"{name}: {value}\r\n" for name, value in _JSON.items())
+    return f"HTTP/1.1 200 OK\r\n{fields}X-Qeetid-Revision: {revision}\r\nX-Qeetid-Age: "
+
+
+def decision_tail(body: bytes, date: str) -> str:
+    """The rest of it, from behind the request's id on, as the framework writes it."""
+    return f"\r\nContent-Length: {len(body)}\r\nDate: {date}\r\n\r\n{body.decode()}"
+
+
 def decision_response(body: bytes, revision: Revision, age: float) -> web.Response:
     """A response that rests on a revision, and says on which.
 

@@ -1,6 +1,7 @@
 """Serving: bind, follow, answer, and stop without dropping what was begun."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable, Coroutine, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from qeetid_authz_server.app import AUTHORIZER, BODIES, HEALTH, make_app
+from qeetid_authz_server.app import AUTHORIZER, BODIES, FAST_PATH, HEALTH, make_app
 from qeetid_authz_server.listening import Listener
 from qeetid_authz_server.logs import HTTP_LOG, configure_logging
 from qeetid_authz_server.protocol import Runner
@@ -55,6 +56,7 @@ async def serve(
     listener = Listener(settings.address)
     runner = Runner(
         app,
+        fast_path=app.get(FAST_PATH),
         access_log=None,
         logger=HTTP_LOG,
         shutdown_timeout=_GRACE,
@@ -79,6 +81,8 @@ async def serve(
 
 async def _start(runner: web.AppRunner, listener: Listener) -> None:
     await runner.setup()
+    gc.collect()
+    gc.freeze()  # What was loaded is never looked through for garbage again.
     await listener.start(runner)
 
 

@@ -87,6 +87,8 @@ class Settings(BaseSettings):
         max_token_life: seconds that a token of a session may live at most.
         caller_auth: `required`, or `off` where every caller may be trusted.
         batch_limit: checks in one batch, at most.
+        fast_path: whether plain checks are answered before they reach the framework;
+            the answers are the same.
         log_level: `debug`, `info`, `warning` or `error`.
         drain_timeout: seconds that requests in flight get to finish at the end.
     """
@@ -109,6 +111,7 @@ class Settings(BaseSettings):
     )
     caller_auth: CallerAuth = CallerAuth.REQUIRED
     batch_limit: int = Field(10_000, ge=1)
+    fast_path: bool = True
     log_level: LogLevel = LogLevel.INFO
     drain_timeout: float = Field(10.0, gt=0, allow_inf_nan=False)
 

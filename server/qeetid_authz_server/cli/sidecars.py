@@ -52,6 +52,11 @@ _url = click.option(
     help="Whether callers must say who they are.",
 )
 @click.option("--batch-limit", metavar="N", help="Checks in one batch, at most.")
+@click.option(
+    "--fast-path",
+    metavar="true|false",
+    help="Whether plain checks are answered before they reach the framework.",
+)
 @click.option("--log-level", metavar="|".join(LogLevel), help="Log from here on.")
 @click.option(
     "--drain-timeout",
