@@ -35,7 +35,8 @@ bench-peers: $(VENV)/installed-dev
 	$(PIP) --requirement bench/peers/requirements.txt
 	$(PIP) --no-deps --ignore-requires-python opa-golib-python-bindings==0.4.4
 	@if command -v npm >/dev/null; then \
-		npm install --silent --no-save --prefix bench/peers @cerbos/cerbos-linux-x64@0.55.0; \
+		npm install --silent --no-save --ignore-scripts --prefix bench/peers \
+			"@cerbos/cerbos-$$(node -p 'process.platform + "-" + process.arch')@0.55.0"; \
 	fi
 
 clean:

@@ -9,24 +9,19 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from time import perf_counter
-from typing import cast
 
 import psycopg
 
-from bench.cases import Absent, Case, Scale, Scenario, Settings
+from bench.cases import Case, Scale, Scenario, Settings
 from bench.figures import Figure, Point
 from bench.runner import apart, peak_mib, resident_mib
 from bench.statements import statements
 from bench.tenancies import Database, Size, tenancies
 from qeetid_authz.authorizer import Authorizer
-from qeetid_authz.replicated import Options
 
 RATIO = 3.0
-MEMORY = 400.0  # MiB
-LOW_MEMORY = 200.0  # MiB
-BUDGET = 64 << 20  # bytes
+MEMORY = 200.0  # MiB
 REPEATS = 3
-LOW = "within a budget"
 SIZES = {
     users: Size(max(1, users // 1_000), users, max(3, users // 100), 10)
     for users in (100, 1_000, 10_000, 100_000, 1_000_000)
@@ -40,43 +35,35 @@ def cases(settings: Settings) -> list[Case]:
         Scale.USUAL: [100, 1_000, 10_000, 100_000],
         Scale.FULL: list(SIZES),
     }[settings.scale]
-    usual = [
+    return [
         Case(f"{users:,} users, {3 * users:,} memberships", (users,)) for users in sizes
     ]
-    if settings.scale is Scale.FULL:
-        usual.append(Case(f"{sizes[-1]:,} users, {LOW}", (sizes[-1],)))
-    return usual
 
 
 def measure(case: Case, settings: Settings) -> Iterator[Figure]:
     """Drain and open by turns, each in a process of its own."""
     users = case.sizes[0]
-    is_low = case.label.endswith(LOW)
-    if is_low and "memory_budget" not in Options.__annotations__:
-        raise Absent("this version has no `memory_budget`")
     with tenancies(SIZES[users]) as database:
         drains, opens, memory, peaks = [], [], [], []
         for _ in range(settings.repeats(REPEATS)):
             drains.append(_drain(database.dsn))
-            millis, resident, peak = apart(_open, database, is_low=is_low)
+            millis, resident, peak = apart(_open, database)
             opens.append(millis)
             memory.append(resident)
             peaks.append(peak)
     is_largest = users == 1_000_000
-    target = (LOW_MEMORY if is_low else MEMORY) if is_largest else None
-    label = f"{users:,} users{f', {LOW}' if is_low else ''}"
+    target = MEMORY if is_largest else None
+    label = f"{users:,} users"
     ratios = [mine / theirs for mine, theirs in zip(opens, drains, strict=True)]
-    yield Figure.of(
-        "open", "ms", opens, point=None if is_low else Point("load, by users", users)
-    )
+    yield Figure.of("open", "ms", opens, point=Point("load, by users", users))
     yield Figure.of(f"COPY of the same rows, by {_drainer()}", "ms", drains)
-    yield Figure.of("ratio", "x", ratios, RATIO if is_largest and not is_low else None)
+    yield Figure.of("ratio", "x", ratios, RATIO if is_largest else None)
     yield Figure.of(
         "memory after load",
         "MiB",
         memory,
         target,
-        point=None if is_low else Point("memory of the process, by users", users),
+        point=Point("memory of the process, by users", users),
         headline=f"process after load, {label}" if is_largest else None,
     )
     yield Figure.of(
@@ -129,11 +116,10 @@ def _drain_ourselves(dsn: str) -> None:
     assert read > 0
 
 
-def _open(database: Database, *, is_low: bool) -> tuple[float, float, float]:
+def _open(database: Database) -> tuple[float, float, float]:
     """Milliseconds until it answers, and MiB of the process: after that, at most."""
-    options = cast("Options", {"memory_budget": BUDGET} if is_low else {})
     before = perf_counter()
-    with Authorizer.open(database.dsn, **options) as authorizer:
+    with Authorizer.open(database.dsn) as authorizer:
         elapsed = perf_counter() - before
         database.verify(authorizer)
         return elapsed * 1_000, resident_mib(), peak_mib()

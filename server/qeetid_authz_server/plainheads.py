@@ -18,8 +18,8 @@ from qeetid_authz_server.problems import Problem
 from qeetid_authz_server.query import parse_query
 from qeetid_authz_server.questions import read_id, read_permission
 
-REMEMBERED = 8192
-"""Request lines that are remembered, the latest ones."""
+REMEMBERED = 32_768
+"""Request lines that are remembered, the latest ones; about a kilobyte each."""
 
 _LINE_SIZE = 1024  # bytes
 _FIELDS_SIZE = 8192  # bytes; longer ones are read by who has a limit to explain
