@@ -26,7 +26,7 @@ CHANGING = re.compile(
     rb"(?<=\r\nDate: )[^\r]+|(?<=\r\nX-Qeetid-Age: )[\d.]+|(?<=\"age_s\":)[\d.]+|[\w-]{10}-\d{6}(?=[\r\"])"
 )
 LENGTH = re.compile(rb"(?<=\r\nContent-Length: )\d+")
-SILENCE, PAUSE = 0.5, 0.05  # seconds
+SILENCE, PAUSE = 0.8, 0.03  # seconds
 
 
 def get(*lines: str, at: str | None = None, key: str = ACME_KEY) -> bytes:
@@ -168,21 +168,22 @@ def stream(base_url: str, *pieces: bytes) -> bytes:
         for at, piece in enumerate(pieces, 1):
             with suppress(ConnectionError):
                 wire.send(piece)
-            last = at == len(pieces)
-            more, end = _until_quiet(wire, SILENCE if last else PAUSE)
+            settled = SILENCE if at == len(pieces) else PAUSE
+            more, end = _until_quiet(wire, settled)
             came += more
     if b'"age_s":' in came:
         came = LENGTH.sub(b"?", came)
     return CHANGING.sub(b"?", came) + end
 
 
-def _until_quiet(wire: Wire, patience: float) -> tuple[bytes, bytes]:
+def _until_quiet(wire: Wire, settled: float) -> tuple[bytes, bytes]:
+    """What comes until nothing has come for so long, and how it ended."""
     came = b""
-    wire.socket.settimeout(patience)
+    wire.socket.settimeout(SILENCE)
     try:
         while more := wire.socket.recv(65536):
             came += more
-            wire.socket.settimeout(min(patience, PAUSE))
+            wire.socket.settimeout(settled)
     except TimeoutError:
         return came, b"[quiet]"
     except ConnectionError:
