@@ -273,7 +273,8 @@ def test_deep_nesting_is_refused(spelling: Format, depth: int) -> None:
 
     problem = problem_reading(data, spelling)
 
-    assert "levels deep" in problem or "expected `object`" in problem
+    told = ("levels deep", "nesting depth", "expected `object`")  # ours, or a parser's
+    assert any(each in problem for each in told)
 
 
 def test_yaml_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,6 +267,18 @@ def test_a_closed_engine_answers_nothing(engine: Engine) -> None:
         engine.can_many(user(ANN).tenant, [])
 
 
+def test_a_closed_engine_stays_closed(engine: Engine) -> None:
+    """Changes that come after closing open nothing, and disturb nobody."""
+    role = next(iter(engine._require_index().roles))
+    triple = (user(BOB).tenant, user(BOB).subject, role)
+    engine.close()
+
+    engine.publish(Changes(Revision("life", 2, 2), user_roles={triple: True}), 0.0)
+
+    with pytest.raises(NotOpenError, match="closed"):
+        engine.can(user(BOB), "billing:read")
+
+
 @pytest.fixture
 def configured(engine: Engine) -> Iterator[Engine]:
     """The module's functions ask this engine."""
