@@ -115,7 +115,9 @@ class Engine(Roster):
         """The decision, with its reason, revision and age; as `can`."""
         if ip is None:
             try:
-                return self._decisions[principal.key][key]
+                decision = self._decisions[principal.key][key]
+                if self._clock() - decision.basis.current_at <= self.max_staleness:
+                    return decision
             except (KeyError, AttributeError, TypeError):
                 pass
         question = self._question(principal, key, ip)

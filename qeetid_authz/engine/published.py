@@ -111,8 +111,7 @@ class Published:
             if self._is_shut:
                 return
             revision = update if isinstance(update, Revision) else update.revision
-            if self._expired or revision is not update:
-                self.edition += 1
+            is_other = self._expired or revision is not update
             if isinstance(prepared, Index):
                 if self._index is not None:
                     former = self._index.identities
@@ -125,8 +124,10 @@ class Published:
                 self._basis.current_at = current_at
             else:
                 self._basis = Basis(revision, current_at, self._clock)
-                self._seats.decisions.clear()
+                self._seats.forget_decisions()
             self._expired = False
+            if is_other:  # Now, so that who looked meanwhile looks again.
+                self.edition += 1
 
     def _apply(self, changes: Changes, moves: Moves | None) -> None:
         index, now = self._require_index(), self._wall_clock()
@@ -149,8 +150,8 @@ class Published:
         with self._lock:
             if not only_if_old or self.age > self.max_staleness:
                 self._expired = True
-                self.edition += 1
                 self._seats.clear()
+                self.edition += 1
             return self._expired
 
     def expire_credentials(self) -> None:

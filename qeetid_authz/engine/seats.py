@@ -9,7 +9,8 @@ from qeetid_authz.index.permissions import Grants
 
 LIMIT = 200_000
 """Seats at most, of which half may be of principals with bounds; when there is none
-left all are vacated, which costs each principal a first question again."""
+left all are vacated, which costs each principal a first question again. So many
+decisions are kept at most, too."""
 
 
 class Seats:
@@ -29,6 +30,7 @@ class Seats:
     def __init__(self) -> None:
         self.answers: dict[bytes, dict[str, bool]] = {}
         self.decisions: dict[bytes, dict[str, Decision]] = {}
+        self._noted = 0
         self._grounds: dict[bytes, tuple[bytes, ...]] = {}
         self._kept: dict[bytes, Grants] = {}
         self._resting: dict[bytes, set[bytes]] = {}
@@ -72,8 +74,17 @@ class Seats:
 
     def note(self, key: bytes, permission: str, decision: Decision) -> None:
         """Have a decision given again to who has a seat, until the next revision."""
-        if key in self.answers:
-            self.decisions.setdefault(key, {})[permission] = decision
+        if key not in self.answers:
+            return
+        if self._noted >= LIMIT:
+            self.forget_decisions()
+        self._noted += 1
+        self.decisions.setdefault(key, {})[permission] = decision
+
+    def forget_decisions(self) -> None:
+        """Have everything decided anew."""
+        self.decisions.clear()
+        self._noted = 0
 
     def _note_deadline(self, key: bytes, second: int) -> None:
         due = self._due.get(second)
@@ -110,7 +121,7 @@ class Seats:
     def clear(self) -> None:
         """Take away all seats."""
         self.answers.clear()
-        self.decisions.clear()
+        self.forget_decisions()
         self._grounds.clear()
         self._kept.clear()
         self._resting.clear()

@@ -31,6 +31,8 @@ from qeetid_authz_server.responses import decision_head, decision_tail
 from qeetid_authz_server.wire import ALLOWED, DENIED
 
 _END = b"\r\n\r\n"
+_AT_ONCE = 64  # checks that come together
+_PARTS = 3  # of an answer
 
 
 class Remembered:
@@ -82,10 +84,12 @@ class FastPath:
         start = 0
         try:
             while start < len(data):
+                if len(answers) >= _AT_ONCE * _PARTS:
+                    return b""  # The framework lets others have a turn in between.
                 start = self._answer_first(data, start, answers, remembered)
         except (NotPlainError, AuthzError):
             return b""
-        for request_id in answers[1::3]:
+        for request_id in answers[1::_PARTS]:
             log_request("GET", "/v1/check", 200, request_id, began)
         return "".join(answers).encode()
 

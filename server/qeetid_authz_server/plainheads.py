@@ -22,6 +22,7 @@ REMEMBERED = 32_768
 """Request lines that are remembered, the latest ones; about a kilobyte each."""
 
 _LINE_SIZE = 1024  # bytes
+_MOST_FIELDS = 100  # fewer than the framework takes
 _FIELDS_SIZE = 8192  # bytes; longer ones are read by who has a limit to explain
 _LINE = compile_pattern(rb"GET /v1/check\?[!-\"$-~]* HTTP/1\.1")
 _FIELDS = compile_pattern(rb"(?:\r\n[!-~][ -~]*)+\r\n\r\n")
@@ -123,7 +124,9 @@ def read_fields(block: bytes) -> Fields:
         raise NotPlainError
     reading = _Reading(b"GET / HTTP/1.1" + block)
     fields = {name.lower(): value for name, value in reading.fields}
-    if len(fields) < len(reading.fields) or not _NEVER_PLAIN.isdisjoint(fields):
+    if len(fields) < len(reading.fields) or len(fields) > _MOST_FIELDS:
+        raise NotPlainError
+    if not _NEVER_PLAIN.isdisjoint(fields):
         raise NotPlainError
     if b"host" not in fields:
         raise NotPlainError

@@ -97,6 +97,8 @@ CORPUS = {
     "a query too long": get(at=QUERY + "&x=" + "y" * 70_000),
     "a long field": get("X-Other: " + "y" * 9_000),
     "many fields": get(*(f"X-{n}: {n}" for n in range(90))),
+    "too many fields": get(*(f"X-{n}: {n}" for n in range(300))),
+    "a hundred checks": PLAIN * 100,
     "HEAD": PLAIN.replace(b"GET", b"HEAD"),
     "POST": PLAIN.replace(b"GET", b"POST"),
     "a method in lower case": PLAIN.replace(b"GET", b"get"),
@@ -217,6 +219,8 @@ def test_plain_checks_take_the_fast_path(
     assert 0 == sum(
         taken[name]
         for name in (
+            "too many fields",
+            "a hundred checks",
             "an explanation",
             "an address",
             "no credential",

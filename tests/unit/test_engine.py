@@ -141,6 +141,17 @@ def test_equal_questions_share_a_decision_until_the_next_revision() -> None:
     assert (DOCUMENT_REVISION, 0.5) == (allowed.revision, allowed.age)
 
 
+def test_a_kept_decision_is_not_given_past_the_staleness_bound() -> None:
+    """It counts for as long as its snapshot does, whether or not somebody watches."""
+    now = [0.0]
+    engine = Engine(clock=lambda: now[0], max_staleness=5.0)
+    engine.publish(snapshot(read_document(DOCUMENT)), 0.0)
+    for _ in range(2):
+        assert engine.check(user(ANN), "billing:write")
+    now[0] = 5.1
+    assert Reason.STALE is engine.check(user(ANN), "billing:write").reason
+
+
 def test_decisions_on_what_nobody_has_are_not_kept(engine: Engine) -> None:
     """Who makes up ids or keys fills no memory."""
     for number in range(100):

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qeetid_authz.decision.decision import Basis, Decision
+from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.engine import seats
 from qeetid_authz.engine.seats import Seats
 from qeetid_authz.index.permissions import Vocabulary
+from qeetid_authz.revision import Revision
 from tests.tables import Seeded
 
 randoms = st.integers(0, 2**32 - 1).map(Seeded)
@@ -105,6 +108,21 @@ def test_seats_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         table.take(bytes([n]) * 32, GRANTS)
         assert bytes([n]) * 32 in table.answers
         assert len(table.answers) <= 3
+
+
+def test_decisions_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks about everybody and everything doesn't fill the memory."""
+    monkeypatch.setattr(seats, "LIMIT", 5)
+    table = Seats()
+    decision = Decision(True, Reason.GRANTED, Basis(Revision("life", 1, 1), 0.0, float))
+    for n in range(4):
+        table.take(KEYS[n], GRANTS)
+        for key in ("a:a", "a:b", "a:c"):
+            table.note(KEYS[n], key, decision)
+            assert table.decisions[KEYS[n]][key] is decision
+            assert sum(map(len, table.decisions.values())) <= 5
+    table.note(KEYS[5], "a:a", decision)
+    assert KEYS[5] not in table.decisions
 
 
 def test_seats_with_bounds_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
