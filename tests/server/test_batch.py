@@ -85,6 +85,18 @@ def test_spellings_of_ids(strict: str) -> None:
     assert json.loads(reply.body)["results"] == [{"allowed": True}] * 2
 
 
+def test_known_questions_among_new_ones(strict: str) -> None:
+    """Each has its own answer, in order, whichever were asked before."""
+    send(strict, batch([(ANN, KEY), (EVE, "seen:once")]))
+    checks = [(ANN, KEY), (BOB, KEY), (EVE, KEY), (ANN, "new:key"), (f"usr_{BOB}", KEY)]
+    answers = [True, True, False, False, True]
+    for _ in range(2):
+        reply = send(strict, batch(checks))
+        assert answers == [
+            each["allowed"] for each in json.loads(reply.body)["results"]
+        ]
+
+
 def test_empty_batch(strict: str) -> None:
     """Nothing asked is nothing answered, still with a revision."""
     reply = send(strict, batch([]))

@@ -121,6 +121,13 @@ class Questions:
             return [self._read_one(at, item) for at, item in enumerate(checks)]
 
     def _read_one(self, at: int, item: Item) -> tuple[Id, str]:
+        user = self._ids.get(item.user_id)
+        permission = self._keys.get(item.permission)
+        if user is None or permission is None:
+            return self._learn(at, item)
+        return user, permission
+
+    def _learn(self, at: int, item: Item) -> tuple[Id, str]:
         if len(self._ids) + len(self._keys) > _REMEMBERED:
             self._ids.clear()
             self._keys.clear()
