@@ -23,7 +23,7 @@ LAST = (
     b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: last\r\n\r\n"
 )
 CHANGING = re.compile(
-    rb"(?<=\r\nDate: )[^\r]+|(?<=[0-9a-f]@)[\d:,]+|(?<=\r\nX-Qeetid-Age: )[\d.]+|(?<=\"age_s\":)[\d.]+|[\w-]{10}-\d{6}(?=[\r\"])"
+    rb"(?<=\r\nDate: )[^\r]+|(?<=[0-9a-f]@)[0-9a-f:]+|(?<=\r\nX-Qeetid-Age: )[\d.]+|(?<=\"age_s\":)[\d.]+|[\w-]{10}-\d{6}(?=[\r\"])"
 )
 LENGTH = re.compile(rb"(?<=\r\nContent-Length: )\d+")
 SILENCE, PAUSE = 0.8, 0.03  # seconds
