@@ -7,8 +7,8 @@ from bench import cores
 from bench.asked import asking
 from bench.cases import Case, Scenario, Settings
 from bench.figures import Figure
-from bench.httpload import Exchange, Load, ask, fetch
-from bench.sidecars import Served, sidecar
+from bench.httpload import Exchange, Load, fetch
+from bench.sidecars import Served, loaded, sidecar
 
 ITEMS, BATCHES = 1_000, 10
 CONNECTIONS = 4
@@ -26,24 +26,21 @@ def measure(case: Case, settings: Settings) -> Iterator[Figure]:
     (items,) = case.sizes
     asked = asking(items * BATCHES, settings.seed)
     seconds = 1 if settings.is_quick else SECONDS
-    windows, worked = [], []
     with cores.clients(), asked.database() as dsn, sidecar(dsn) as served:
         load = Load(
             served.address,
             [_exchange(served, *each) for each in asked.batches(items)],
         )
-        ask(load, CONNECTIONS, 1)  # to warm up
-        for _ in range(settings.repeats(WINDOWS)):
-            before = served.processor_time()
-            windows.append(ask(load, CONNECTIONS, seconds))
-            decisions = windows[-1].requests * items
-            worked.append((served.processor_time() - before) / decisions * 1e9)
+        repeats = settings.repeats(WINDOWS)
+        windows, worked = loaded(served, load, CONNECTIONS, seconds, repeats)
         load.verify()
     rates = [each.rate * items for each in windows]
     yield Figure.of(
         "decisions", "/s", rates, at_least=DECISIONS, headline="decisions in batches"
     )
-    yield Figure.of("processor time of a decision", "ns", worked)
+    yield Figure.of(
+        "processor time of a decision", "ns", [each / items * 1e3 for each in worked]
+    )
     yield Figure.of("latency of a request", "us", [each.median for each in windows])
     yield Figure.of("client busy", "x", [each.busy for each in windows])
 

@@ -11,8 +11,9 @@ from bench import cores
 from bench.asked import asking
 from bench.cases import Case, Scenario, Settings
 from bench.figures import Figure, Result
-from bench.httpload import Load, ask
+from bench.httpload import Load
 from bench.servers import CERBOS, FLOOR, OURS, ROUTE, SERVERS, UNIX_TOO
+from bench.sidecars import loaded
 
 QUESTIONS = 10_000
 CONNECTIONS = (1, 16, 128)
@@ -45,18 +46,13 @@ def measure(case: Case, settings: Settings) -> Iterator[Figure]:
     is_target = is_shown and name == OURS
     seconds = 1 if settings.is_quick else SECONDS
     asked = asking(QUESTIONS, settings.seed)
-    windows, worked = [], []
     with TemporaryDirectory(prefix="bench-") as made, cores.clients():
         listen = f"unix:{made}/socket" if via else "127.0.0.1:0"
         with SERVERS[name](asked, listen) as (served, exchanges):
             load = Load(served.address, exchanges)
             load.verify()
-            ask(load, connections, 1)  # to warm up
-            for _ in range(settings.repeats(WINDOWS)):
-                before = served.processor_time()
-                windows.append(ask(load, connections, seconds))
-                spent = served.processor_time() - before
-                worked.append(spent / windows[-1].requests * 1e6)
+            repeats = settings.repeats(WINDOWS)
+            windows, worked = loaded(served, load, connections, seconds, repeats)
             load.verify()
     yield Figure.of(
         REQUESTS,

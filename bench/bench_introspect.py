@@ -8,8 +8,8 @@ import msgspec
 from bench import cores
 from bench.cases import Case, Scenario, Settings
 from bench.figures import Figure
-from bench.httpload import Address, Exchange, Load, ask, fetch, request
-from bench.sidecars import sidecar
+from bench.httpload import Address, Exchange, Load, fetch, request
+from bench.sidecars import loaded, sidecar
 from bench.world import CLIENT, TENANT, World, uuid, world
 
 CONNECTIONS = 16
@@ -32,15 +32,10 @@ def measure(case: Case, settings: Settings) -> Iterator[Figure]:
     """Ask in windows of some seconds each."""
     (connections,) = case.sizes
     seconds = 1 if settings.is_quick else SECONDS
-    windows, worked = [], []
     with cores.clients(), world(USERS) as here, sidecar(here.dsn, here.pem) as served:
         load = Load(served.address, [_exchange(served.address, here)])
-        ask(load, connections, 1)  # to warm up
-        for _ in range(settings.repeats(WINDOWS)):
-            before = served.processor_time()
-            windows.append(ask(load, connections, seconds))
-            spent = served.processor_time() - before
-            worked.append(spent / windows[-1].requests * 1e6)
+        repeats = settings.repeats(WINDOWS)
+        windows, worked = loaded(served, load, connections, seconds, repeats)
         load.verify()
     yield Figure.of(
         "introspections",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psutil
 
 from bench import cores
-from bench.httpload import Address
+from bench.httpload import Address, Load, Window, ask
 
 _PREFIX = "QEETID_AUTHZ_"
 
@@ -27,6 +27,24 @@ class Served(NamedTuple):
         """Seconds that it has worked so far."""
         times = self.process.cpu_times()
         return float(times.user + times.system)
+
+
+def loaded(
+    served: Served, load: Load, connections: int, seconds: float, repeats: int
+) -> tuple[list[Window], list[float]]:
+    """Ask in windows of some seconds each, after one to warm up.
+
+    Returns:
+        The windows, and for each the microseconds that the server worked on a request.
+    """
+    windows, worked = [], []
+    ask(load, connections, 1)
+    for _ in range(repeats):
+        before = served.processor_time()
+        windows.append(ask(load, connections, seconds))
+        spent = served.processor_time() - before
+        worked.append(spent / windows[-1].requests * 1e6)
+    return windows, worked
 
 
 @contextmanager

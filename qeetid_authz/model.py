@@ -196,3 +196,7 @@ class Changes:
     clients: dict[Id, OidcClient | None] = field(default_factory=dict)
     ip_rules: dict[Id, IpRule | None] = field(default_factory=dict)
     ip_enforced: dict[Id, bool] = field(default_factory=dict)
+
+
+Update: TypeAlias = Snapshot | Changes | Revision
+"""What a look at a database finds: all facts, what changed, or that nothing did."""

@@ -13,9 +13,9 @@ from weakref import WeakSet
 
 from qeetid_authz.credentials.claims import Expectations
 from qeetid_authz.engine.engine import Engine
-from qeetid_authz.engine.published import CREDENTIAL_MARGIN, Prepared, Update
+from qeetid_authz.engine.published import CREDENTIAL_MARGIN, Prepared
 from qeetid_authz.errors import DatabaseError, FeedError, NotOpenError
-from qeetid_authz.model import Semantics
+from qeetid_authz.model import Semantics, Update
 from qeetid_authz.replica import UNTRUSTWORTHY, Replica
 
 if TYPE_CHECKING:

@@ -33,7 +33,8 @@ class Basis:
     @property
     def age(self) -> float:
         """Seconds since the revision was last known to be current."""
-        return self._clock() - self.current_at
+        current_at = self.current_at  # before the clock: it moves on meanwhile
+        return self._clock() - current_at
 
 
 @dataclass(frozen=True, slots=True)

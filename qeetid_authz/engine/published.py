@@ -12,7 +12,7 @@ from qeetid_authz.index.applying import apply_changes
 from qeetid_authz.index.compiler import compile_snapshot
 from qeetid_authz.index.index import Index
 from qeetid_authz.index.moving import Moves
-from qeetid_authz.model import Changes, Semantics, Snapshot
+from qeetid_authz.model import Changes, Semantics, Snapshot, Update
 from qeetid_authz.revision import Revision
 
 NO_REVISION = Revision("none", 0, 0)
@@ -23,7 +23,6 @@ CREDENTIAL_MARGIN = 1.0
 
 _MANY = 10_000  # grounds, beyond which all seats are sooner taken away
 
-Update: TypeAlias = Snapshot | Changes | Revision
 Prepared: TypeAlias = Index | Moves | None
 
 

@@ -25,6 +25,7 @@ from qeetid_authz.model import (
     OidcClient,
     Owned,
     Snapshot,
+    Update,
 )
 from qeetid_authz.postgres.queries import load
 from qeetid_authz.replica import (
@@ -39,7 +40,6 @@ from qeetid_authz.revision import Revision
 Row: TypeAlias = tuple[Any, ...]
 Statement: TypeAlias = tuple[LiteralString, Mapping[str, Any] | None]
 Batch: TypeAlias = Sequence[Statement]
-Update: TypeAlias = Snapshot | Changes | Revision
 Poll: TypeAlias = Generator[Batch, list[list[Row]], Update]
 """An error of a batch is thrown in where the batch was asked for."""
 

@@ -15,9 +15,9 @@ from psycopg import AsyncConnection, Connection
 
 from qeetid_authz.engine.published import Prepared
 from qeetid_authz.errors import DatabaseError, FeedError, UnreachableError
-from qeetid_authz.model import Snapshot
+from qeetid_authz.model import Snapshot, Update
 from qeetid_authz.postgres.connecting import connect, connect_async, translated
-from qeetid_authz.postgres.feed import Poll, Row, Update, drive, drive_async, poll
+from qeetid_authz.postgres.feed import Poll, Row, drive, drive_async, poll
 from qeetid_authz.replica import Replica
 from qeetid_authz.revision import Revision
 

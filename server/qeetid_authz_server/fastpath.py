@@ -109,7 +109,8 @@ class FastPath:
 
     def _read(self, block: bytes, remembered: Remembered) -> None:
         fields = read_fields(block)
-        if fields.authorization != remembered.fields.authorization:
+        former = remembered.fields.authorization or ""
+        if not compare_digest(fields.authorization or "", former):
             remembered.caller = None
         remembered.block, remembered.fields = block, fields
 

@@ -10,8 +10,9 @@ import psycopg
 from qeetid_authz.authorizer import Authorizer
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.index.compiler import compile_snapshot
+from qeetid_authz.model import Update
 from qeetid_authz.postgres.connecting import connect
-from qeetid_authz.postgres.feed import Update, drive, poll
+from qeetid_authz.postgres.feed import drive, poll
 from qeetid_authz.replica import Replica
 from tests.described import describe
 from tests.tables import Tables, read

@@ -30,10 +30,11 @@ from qeetid_authz.model import (
     OidcClient,
     Owned,
     Snapshot,
+    Update,
 )
 from qeetid_authz.postgres.connecting import connect
 from qeetid_authz.postgres.embedded import Cluster
-from qeetid_authz.postgres.feed import Update, drive, poll
+from qeetid_authz.postgres.feed import drive, poll
 from qeetid_authz.postgres.migrate import migrate, remove
 from qeetid_authz.replica import Replica
 from qeetid_authz.revision import Revision

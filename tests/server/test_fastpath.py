@@ -319,18 +319,19 @@ def asking(base_url: str, request: bytes) -> Iterator[Wire]:
         yield wire
 
 
+def refuses(wire: Wire, request: bytes) -> bool:
+    """Whether a request is answered by saying that its caller isn't known."""
+    wire.send(request)
+    return wire.receive().status == 401
+
+
 def test_a_revoked_key_is_refused_on_the_same_connection(
     settled: str, connection: psycopg.Connection
 ) -> None:
     """Who was remembered on a connection is looked at again when anything changes."""
     with sidecar(settled) as base_url, asking(base_url, PLAIN) as wire:
         connection.execute("UPDATE auth.api_keys SET revoked_at = now()")
-
-        def refused() -> bool:
-            wire.send(PLAIN)
-            return wire.receive().status == 401
-
-        eventually(refused)
+        eventually(lambda: refuses(wire, PLAIN))
 
 
 def test_a_token_is_refused_when_its_user_is_suspended(
@@ -341,12 +342,7 @@ def test_a_token_is_refused_when_its_user_is_suspended(
         request = _with_token(here)
         with asking(here.base_url, request) as wire:
             connection.execute("UPDATE \"user\".users SET status = 'suspended'")
-
-            def refused() -> bool:
-                wire.send(request)
-                return wire.receive().status == 401
-
-            eventually(refused)
+            eventually(lambda: refuses(wire, request))
 
 
 def test_a_token_that_ends_is_refused_on_the_same_connection(settled: str) -> None:
@@ -354,12 +350,7 @@ def test_a_token_that_ends_is_refused_on_the_same_connection(settled: str) -> No
     with office(settled) as here:
         request = _with_token(here, lasting=3)
         with asking(here.base_url, request) as wire:
-
-            def refused() -> bool:
-                wire.send(request)
-                return wire.receive().status == 401
-
-            eventually(refused)
+            eventually(lambda: refuses(wire, request))
 
 
 def test_callers_with_tokens_take_the_fast_path(
