@@ -41,7 +41,7 @@ class Basis:
 class Decision:
     """An answer and what it rests on; true when allowed.
 
-    Who asks the same at the same revision may be given the same object.
+    All that are decided alike at one revision may be given the same object.
 
     Attributes:
         allowed: whether the principal may.

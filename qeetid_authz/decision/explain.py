@@ -155,22 +155,17 @@ def _missing(
     index: Index, tenant_id: Id, permission: str, reason: Reason
 ) -> Iterator[Missing]:
     """The tenant's own roles that carry a key, by name, and who carries them."""
-    position = index.vocabulary.position(permission)
     tenant = index.tenants.get(tenant_id)
-    if reason not in _HELPED_BY_ROLES or position is None or tenant is None:
+    if reason not in _HELPED_BY_ROLES or tenant is None:
         return
-    own = tuple(tenant.roles)
-    groups: dict[Id, list[CarryingGroup]] = {
-        role_id: []
-        for role_id, role in index.counted_roles(tenant_id, own)
-        if role.mask >> position & 1
-    }
-    for group_id, group in index.counted_groups(tenant_id, tuple(tenant.group_roles)):
+    roles = index.carriers(tenant.roles, permission)
+    groups: dict[Id, list[CarryingGroup]] = {role_id: [] for role_id in roles}
+    for group_id, group in index.carrying_groups(tenant_id, roles):
         if group is NOWHERE:
             continue
-        for role_id in tenant.group_roles[group_id]:
-            if role_id in groups:
-                groups[role_id].append(CarryingGroup(group.name, format_id(group_id)))
+        carrying = CarryingGroup(group.name, format_id(group_id))
+        for role_id in roles.intersection(tenant.group_roles[group_id]):
+            groups[role_id].append(carrying)
     for role_id in sorted(groups, key=lambda each: (index.roles[each].name, each)):
-        carriers = sorted(groups[role_id], key=lambda each: (each.group, each.group_id))
-        yield Missing(index.roles[role_id].name, format_id(role_id), tuple(carriers))
+        carriers = tuple(sorted(groups[role_id]))
+        yield Missing(index.roles[role_id].name, format_id(role_id), carriers)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from qeetid_authz.decision.account import Account, account
 from qeetid_authz.decision.authority import deadline, effective, grounds
-from qeetid_authz.decision.decision import Decision, Question, decide, ip_verdict
+from qeetid_authz.decision.decision import (
+    Decision,
+    Question,
+    decide,
+    ip_verdict,
+    refusal,
+)
 from qeetid_authz.decision.explain import Explanation, explain
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.engine.published import CREDENTIAL_MARGIN
@@ -29,9 +35,9 @@ class Engine(Roster):
 
     `can` reads one dict of principals that were asked about before, each seated at
     the answers of its `Grants`, which never change: so it needs no lock and can't see
-    half of a change; so does `check` with what was decided at the current revision.
-    Everything else, the first question about a principal included, takes the lock, and
-    so sees exactly one revision.
+    half of a change; so does `check` with reasons, and makes sure that the revision is
+    still the same after. Everything else, the first question about a principal
+    included, takes the lock, and so sees exactly one revision.
     """
 
     @staticmethod
@@ -97,43 +103,54 @@ class Engine(Roster):
 
     def _seat(self, principal: Principal) -> Grants | None:
         """What a principal may do now, from where it is seated at the answers."""
-        index, now = self._require_index(), self._wall_clock()
+        index, key = self._require_index(), principal.key
+        if (
+            not principal.is_bounded
+            and index.identities.kind(principal.subject) is Kind.USER
+        ):
+            grants = index.grants(principal.tenant, principal.subject)
+            if grants is not None:
+                self._seats.take(key, grants)
+            return grants
+        now = self._wall_clock()
         grants = effective(index, principal, now)
         if grants is None:
             return None
-        is_user = index.identities.kind(principal.subject) is Kind.USER
-        if is_user and not principal.is_bounded:
-            self._seats.take(principal.key, grants)
-            return grants
         ends = deadline(index, principal)
         if ends is None or ends - now > 2 * CREDENTIAL_MARGIN:
             rests_on = grounds(index, principal)
-            self._seats.take_bounded(principal.key, grants, rests_on, ends)
+            self._seats.take_bounded(key, grants, rests_on, ends)
         return grants
 
     def check(self, principal: Principal, key: str, ip: str | None = None) -> Decision:
         """The decision, with its reason, revision and age; as `can`."""
         if ip is None:
+            decisions = self._decisions
             try:
-                decision = self._decisions[principal.key][key]
-                if self._clock() - decision.basis.current_at <= self.max_staleness:
-                    return decision
+                decision = decisions[self._reasons[principal.key][key]]
             except (KeyError, AttributeError, TypeError):
-                pass
+                return self._seat_and_check(principal, key)
+            is_current = self._clock() - decision.basis.current_at <= self.max_staleness
+            if is_current and self._decisions is decisions:
+                return decision
         question = self._question(principal, key, ip)
         with self._lock:
-            decision = self._decide(question)
-            if ip is None and decision.reason is not Reason.STALE:
-                self._note(principal, key, decision)
-            return decision
+            return self._decide(question)
 
-    def _note(self, principal: Principal, key: str, decision: Decision) -> None:
-        """Give the same decision again while it holds, but for keys made up."""
-        if self._require_index().vocabulary.position(key) is None:
-            return
-        if principal.key not in self._answers:
-            self._seat(principal)
-        self._seats.note(principal.key, key, decision)
+    def _seat_and_check(self, principal: Principal, key: str) -> Decision:
+        _require_question(principal, key)
+        with self._lock:
+            index = self._require_index()
+            if self.is_stale:
+                return self._decision(Reason.STALE)
+            grants = self._seats.kept(principal.key) or self._seat(principal)
+            reason = Reason.GRANTED
+            if grants is None or not grants.allows(key):
+                reason = refusal(index, Question(principal, key, self._wall_clock()))
+            # Keys that are made up would fill the memory.
+            if grants is not None and index.vocabulary.position(key) is not None:
+                self._seats.note(principal.key, grants, key, reason)
+            return self._decision(reason)
 
     def check_many(
         self, questions: Iterable[tuple[Principal, str]], ip: str | None = None
@@ -196,7 +213,15 @@ class Engine(Roster):
     def _decide(self, question: Question) -> Decision:
         index = self._require_index()
         reason = Reason.STALE if self.is_stale else decide(index, question)
-        return Decision(reason is Reason.GRANTED, reason, self._basis)
+        return self._decision(reason)
+
+    def _decision(self, reason: Reason) -> Decision:
+        """The one decision of a reason at the current revision."""
+        decision = self._decisions.get(reason.value)
+        if decision is None:
+            decision = Decision(reason is Reason.GRANTED, reason, self._basis)
+            self._decisions[reason.value] = decision
+        return decision
 
     def require(self, principal: Principal, key: str, ip: str | None = None) -> None:
         """Return when the principal holds the permission; as `can`.

@@ -5,7 +5,7 @@ from math import inf
 from threading import Lock
 from typing import TypeAlias
 
-from qeetid_authz.decision.decision import Basis
+from qeetid_authz.decision.decision import Basis, Decision
 from qeetid_authz.engine.seats import Seats
 from qeetid_authz.errors import AuthzError, NotOpenError
 from qeetid_authz.index.applying import apply_changes
@@ -36,8 +36,9 @@ class Published:
     The lock is held for as long as it takes to apply a change, and by whoever must see
     exactly one revision. `_answers` is read without it: it maps the principals that
     were asked about to the answers of their `Grants`, which never change, and a change
-    vacates the seats of those whose answers may differ. So is `_decisions`, which maps
-    them to decisions that were made at the current revision.
+    vacates the seats of those whose answers may differ. So is `_reasons`, which maps
+    them to the reasons of decisions, and `_decisions`, the decision of each reason at
+    one revision: another dict at the next, put there when all else is of that.
 
     Attributes:
         edition: differs whenever what is published does, and when it stops counting;
@@ -67,7 +68,8 @@ class Published:
         self._lock = Lock()
         self._seats = Seats()
         self._answers = self._seats.answers
-        self._decisions = self._seats.decisions
+        self._reasons = self._seats.reasons
+        self._decisions: dict[str, Decision] = {}
         self._index: Index | None = None
         self._basis = Basis(NO_REVISION, 0.0, clock)
         self._expired = False
@@ -123,7 +125,7 @@ class Published:
                 self._basis.current_at = current_at
             else:
                 self._basis = Basis(revision, current_at, self._clock)
-                self._seats.forget_decisions()
+                self._decisions = {}
             self._expired = False
             if is_other:  # Now, so that who looked meanwhile looks again.
                 self.edition += 1
@@ -131,6 +133,8 @@ class Published:
     def _apply(self, changes: Changes, moves: Moves | None) -> None:
         index, now = self._require_index(), self._wall_clock()
         touched = apply_changes(index, changes, now, moves)
+        if changes.permissions:
+            self._seats.forget_reasons()
         if touched.everyone or len(touched.grounds) > _MANY:
             self._seats.clear()
         else:

@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 from heapq import heappop, heappush
 from math import floor, inf
+from weakref import WeakKeyDictionary
 
-from qeetid_authz.decision.decision import Decision
+from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.index.permissions import Grants
 
 LIMIT = 200_000
 """Seats at most, of which half may be of principals with bounds; when there is none
 left all are vacated, which costs each principal a first question again. So many
-decisions are kept at most, too."""
+reasons are noted at most, too."""
 
 
 class Seats:
@@ -23,13 +24,14 @@ class Seats:
     Attributes:
         answers: key -> answers; always the same dict, so that it can be read without
             asking anybody.
-        decisions: key -> permission -> what was decided at the current revision, of
-            those who have a seat; the same dict as well.
+        reasons: key -> permission -> the name of the reason of the decision, of those
+            who have a seat and were checked; the same dict as well.
     """
 
     def __init__(self) -> None:
         self.answers: dict[bytes, dict[str, bool]] = {}
-        self.decisions: dict[bytes, dict[str, Decision]] = {}
+        self.reasons: dict[bytes, dict[str, str]] = {}
+        self._shared: WeakKeyDictionary[Grants, dict[str, str]] = WeakKeyDictionary()
         self._noted = 0
         self._grounds: dict[bytes, tuple[bytes, ...]] = {}
         self._kept: dict[bytes, Grants] = {}
@@ -72,18 +74,27 @@ class Seats:
         self._kept[key] = grants
         self.answers[key] = grants.answers
 
-    def note(self, key: bytes, permission: str, decision: Decision) -> None:
-        """Have a decision given again to who has a seat, until the next revision."""
+    def note(self, key: bytes, grants: Grants, permission: str, reason: Reason) -> None:
+        """Have the same decided again of who has a seat, for as long as it is kept.
+
+        Whoever rests on its row alone is told the same as all with these grants.
+        """
         if key not in self.answers:
             return
         if self._noted >= LIMIT:
-            self.forget_decisions()
+            self.forget_reasons()
         self._noted += 1
-        self.decisions.setdefault(key, {})[permission] = decision
+        reasons = self.reasons.get(key)
+        if reasons is None:
+            is_own = key in self._grounds
+            reasons = {} if is_own else self._shared.setdefault(grants, {})
+            self.reasons[key] = reasons
+        reasons[permission] = reason.value
 
-    def forget_decisions(self) -> None:
-        """Have everything decided anew."""
-        self.decisions.clear()
+    def forget_reasons(self) -> None:
+        """Have everything decided anew; the answers stand."""
+        self.reasons.clear()
+        self._shared.clear()
         self._noted = 0
 
     def _note_deadline(self, key: bytes, second: int) -> None:
@@ -101,13 +112,13 @@ class Seats:
     def vacate(self, ground: bytes) -> None:
         """Take away the seats that rest on what changed."""
         self.answers.pop(ground, None)
-        self.decisions.pop(ground, None)
+        self.reasons.pop(ground, None)
         for key in list(self._resting.get(ground, ())):
             self._leave(key)
 
     def _leave(self, key: bytes) -> None:
         self.answers.pop(key, None)
-        self.decisions.pop(key, None)
+        self.reasons.pop(key, None)
         self._kept.pop(key, None)
         second = self._seconds_of.pop(key, None)
         if second in self._due:
@@ -121,7 +132,7 @@ class Seats:
     def clear(self) -> None:
         """Take away all seats."""
         self.answers.clear()
-        self.forget_decisions()
+        self.forget_reasons()
         self._grounds.clear()
         self._kept.clear()
         self._resting.clear()

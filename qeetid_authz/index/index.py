@@ -1,6 +1,6 @@
 """What a replica knows, compiled so that a question needs a lookup or two."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.identities import Identities
@@ -129,37 +129,40 @@ class Index:
             key: of a permission.
             after: only those whose id is greater.
         """
-        position = self.vocabulary.position(key)
         entry = self.tenants[tenant]
-        own = self.roles if not self.is_strict else entry.roles
-        if position is None or not any(self._carries(own, position)):
+        referred = entry.roles
+        if not self.is_strict:
+            referred = referred | {
+                role for role, among in self.foreign_roles.items() if tenant in among
+            }
+        roles = self.carriers(referred, key)
+        if not roles:
             return
-        known: dict[Profile, bool] = {}
-        groups: dict[Id, bool] = {}
-
-        def carries(group: Id) -> bool:
-            held = groups.get(group)
-            if held is None:
-                bound = entry.group_roles.get(group, ())
-                held = groups[group] = self._grant(tenant, bound, position)
-            return held
-
+        groups = {group for group, _ in self.carrying_groups(tenant, roles)}
         for user, profile in entry.profiled(after):
-            held = known.get(profile)
-            if held is None:
-                counted = self.counted_groups(tenant, profile.groups)
-                held = known[profile] = self._grant(
-                    tenant, profile.roles, position
-                ) or any(carries(group) for group, _ in counted)
-            if held and self.may_act(tenant, user):
+            if roles.isdisjoint(profile.roles) and groups.isdisjoint(profile.groups):
+                continue
+            if self.may_act(tenant, user):
                 yield user
 
-    def _carries(self, roles: Iterable[Id], position: int) -> Iterator[int]:
-        return (self.roles[role].mask >> position & 1 for role in roles)
+    def carriers(self, roles: set[Id], key: str) -> set[Id]:
+        """Those of some roles that carry a key."""
+        position, known = self.vocabulary.position(key), self.roles
+        if position is None:
+            return set()
+        return {
+            id_
+            for id_ in roles
+            if (role := known.get(id_)) and role.mask >> position & 1
+        }
 
-    def _grant(self, tenant: Id, roles: Ids, position: int) -> bool:
-        counted = self.counted_roles(tenant, roles)
-        return any(role.mask >> position & 1 for _, role in counted)
+    def carrying_groups(self, tenant: Id, roles: set[Id]) -> list[tuple[Id, Owned]]:
+        """The groups that carry any of some roles and count in a tenant."""
+        bound_to = self.tenants[tenant].group_roles
+        return self.counted_groups(
+            tenant,
+            [group for group, bound in bound_to.items() if not roles.isdisjoint(bound)],
+        )
 
     def counted_roles(self, tenant: Id, ids: Ids) -> list[tuple[Id, Role]]:
         """Those roles whose grants count in a tenant: in strict, its own."""
@@ -170,7 +173,7 @@ class Index:
             if (role := known.get(id_)) and (role.tenant == tenant or not strict)
         ]
 
-    def counted_groups(self, tenant: Id, ids: Ids) -> list[tuple[Id, Owned]]:
+    def counted_groups(self, tenant: Id, ids: Sequence[Id]) -> list[tuple[Id, Owned]]:
         """Those groups whose grants count in a tenant: in strict, its own."""
         known, strict = self.groups, self.is_strict
         return [

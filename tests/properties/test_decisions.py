@@ -13,6 +13,7 @@ from qeetid_authz.index.applying import apply_changes
 from qeetid_authz.index.compiler import compile_snapshot
 from qeetid_authz.model import Semantics
 from qeetid_authz.principal import Kind, Principal
+from qeetid_authz.revision import Revision
 from tests import oracle
 from tests.described import describe
 from tests.tables import Seeded, Tables, named
@@ -150,6 +151,27 @@ def test_every_decision_has_its_reason(random: Random, how: Semantics) -> None:
         assert (expected == "granted") is decision.allowed
         if bool(engine.explain(who, key)) is decision.allowed:
             assert expected == engine.explain(who, key).reason
+
+
+@given(randoms, semantics)
+def test_reasons_follow_changes(random: Random, how: Semantics) -> None:
+    """Reasons given before don't outlive the changes that make them wrong."""
+    tables = random_tables(random)
+    engine = engine_over(tables, how)
+    asked = random.sample(QUESTIONS, 40)
+    for turn in range(12):
+        former = tables.copy()
+        for _ in range(random.choice((0, 1, 1, 4))):
+            random_write(tables, random)
+        revision = Revision("life", turn, turn)
+        engine.publish(tables.changes_since(former, random, revision), 0.0)
+
+        expected = [
+            (oracle.reason(tables, how, *question), revision) for question in asked
+        ]
+        for _ in range(2):
+            got = [engine.check(principal(t, u), key) for t, u, key in asked]
+            assert expected == [(each.reason, each.revision) for each in got]
 
 
 @given(randoms, semantics)

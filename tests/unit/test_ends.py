@@ -74,7 +74,9 @@ def test_a_seat_is_given_up_before_the_end(engine: Engine, clock: Clock) -> None
 
     assert not engine._answers
     assert all(engine.can(each, KEY) for each in principals)
+    assert all(engine.check(each, KEY) for each in principals)
     assert not engine._answers
+    assert not engine._reasons
 
 
 def test_an_end_must_be_a_time() -> None:

@@ -1,5 +1,6 @@
 """The engine as an application meets it, over a document."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -159,7 +160,77 @@ def test_decisions_on_what_nobody_has_are_not_kept(engine: Engine) -> None:
         engine.check(
             user(f"7a0d5c1e-4a57-4d0c-9b0e-5a8f3f5d{number:04}"), "billing:read"
         )
-    assert [] == [key for kept in engine._decisions.values() for key in kept]
+    assert {} == engine._reasons
+
+
+def test_a_revision_that_changes_nothing_costs_no_judgement(engine: Engine) -> None:
+    """What was decided is said of the later revision as well, without the lock."""
+    engine.check(user(ANN), "billing:write")
+    engine.check(user(BOB), "billing:write")
+    later = Revision("life", 2, 2)
+    engine.publish(later, 0.0)
+    first = engine.check(user(ANN), "billing:read")  # makes the decision to be shared
+
+    with engine._lock:
+        again = engine.check(user(ANN), "billing:write")
+
+    assert first is again
+    assert (True, later) == (again.allowed, again.revision)
+
+
+def test_a_revision_that_comes_amid_a_question_is_heeded(engine: Engine) -> None:
+    """A reason that was looked up isn't told of the revision before."""
+    later = Revision("life", 2, 2)
+
+    class Meddling(str):
+        """A key in the middle of whose lookup a role is taken away."""
+
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            if engine.revision != later:
+                triple = (user(ANN).tenant, user(ANN).subject, role)
+                engine.publish(Changes(later, user_roles={triple: False}), 0.0)
+            return super().__hash__()
+
+    role = next(
+        id_
+        for id_, role in engine._require_index().roles.items()
+        if role.name == "biller"
+    )
+    assert engine.check(user(ANN), "billing:write")
+
+    decision = engine.check(user(ANN), Meddling("billing:write"))
+
+    assert (Reason.NO_GRANT, later) == (decision.reason, decision.revision)
+
+
+def test_a_permission_that_comes_or_goes_changes_reasons() -> None:
+    """A key nobody holds is unknown but while it is there, whoever asked before."""
+    tenant, who, role = named("tenant", 1), named("user", 1), named("role", 1)
+    key, other, vain = (named("permission", n) for n in range(3))
+    tables = Tables(
+        permissions={key: "a:b", other: "c:d", vain: "e:f"},
+        roles={role: Owned(tenant, "r")},
+        tenants={tenant: "active"},
+        users={who: "active"},
+        role_permissions={(role, other)},
+        user_roles={(tenant, who, role)},
+    )
+    engine = Engine()
+    engine.publish(tables.snapshot(), 0.0)
+    principal = Principal.of(user(ANN).kind, who, tenant)
+    for turn, (present, expected) in enumerate(
+        [("a:b", "no_grant"), (None, "unknown_permission"), ("a:b", "no_grant")]
+    ):
+        changes = Changes(Revision("life", turn, turn), permissions={key: present})
+        engine.publish(changes, 0.0)
+        # Those of all reasons are made before what was asked before is asked again.
+        assert engine.check(principal, "c:d")
+        assert "no_grant" == engine.check(principal, "e:f").reason
+        assert "unknown_permission" == engine.check(principal, "no:such").reason
+
+        assert expected == engine.check(principal, "a:b").reason
 
 
 def test_a_change_takes_decisions_back(engine: Engine) -> None:
@@ -388,6 +459,51 @@ def test_readers_never_see_half_a_change() -> None:
         reader.join()
 
     assert [] == denied
+
+
+def test_decisions_are_of_the_revision_they_name() -> None:
+    """A user holds a role at every other revision: no decision says otherwise of any."""
+    tenant, who = named("tenant", 1), named("user", 1)
+    role, kept, key = named("role", 1), named("role", 2), named("permission", 1)
+    tables = Tables(
+        permissions={key: "a:b"},
+        roles={role: Owned(tenant, "r"), kept: Owned(tenant, "k")},
+        tenants={tenant: "active"},
+        users={who: "active"},
+        role_permissions={(role, key)},
+        user_roles={(tenant, who, role), (tenant, who, kept)},
+    )
+    engine = Engine()
+    engine.publish(tables.snapshot(Revision("life", 0, 0)), 0.0)
+    principal = Principal.of(user(ANN).kind, who, tenant)
+    stop = threading.Event()
+    wrong: list[object] = []
+    seen: set[bool] = set()
+
+    def ask() -> None:
+        while not stop.is_set():
+            decision = engine.check(principal, "a:b")
+            seen.add(decision.allowed)
+            if decision.allowed is not (decision.revision.xmax % 4 < 2):
+                wrong.append(decision)
+
+    readers = [threading.Thread(target=ask) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    for reader in readers:
+        reader.start()
+    for turn in range(1, 4000):
+        revision = Revision("life", turn, turn)
+        held = {(tenant, who, role): turn % 4 < 2}
+        update = revision if turn % 2 else Changes(revision, user_roles=held)
+        engine.publish(update, 0.0)
+    stop.set()
+    for reader in readers:
+        reader.join()
+    sys.setswitchinterval(interval)
+
+    assert [] == wrong
+    assert {True, False} == seen
 
 
 def test_masks_and_positions_are_inverse() -> None:

@@ -7,12 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qeetid_authz.decision.decision import Basis, Decision
 from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.engine import seats
 from qeetid_authz.engine.seats import Seats
 from qeetid_authz.index.permissions import Vocabulary
-from qeetid_authz.revision import Revision
 from tests.tables import Seeded
 
 randoms = st.integers(0, 2**32 - 1).map(Seeded)
@@ -110,19 +108,35 @@ def test_seats_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(table.answers) <= 3
 
 
-def test_decisions_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reasons_that_are_noted_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks about everybody and everything doesn't fill the memory."""
     monkeypatch.setattr(seats, "LIMIT", 5)
     table = Seats()
-    decision = Decision(True, Reason.GRANTED, Basis(Revision("life", 1, 1), 0.0, float))
     for n in range(4):
-        table.take(KEYS[n], GRANTS)
+        table.take_bounded(KEYS[n], GRANTS, [KEYS[n]], None)
         for key in ("a:a", "a:b", "a:c"):
-            table.note(KEYS[n], key, decision)
-            assert table.decisions[KEYS[n]][key] is decision
-            assert sum(map(len, table.decisions.values())) <= 5
-    table.note(KEYS[5], "a:a", decision)
-    assert KEYS[5] not in table.decisions
+            table.note(KEYS[n], GRANTS, key, Reason.GRANTED)
+            assert "granted" == table.reasons[KEYS[n]][key]
+            assert sum(map(len, table.reasons.values())) <= 5
+    table.note(KEYS[5], GRANTS, "a:a", Reason.GRANTED)
+    assert KEYS[5] not in table.reasons
+
+
+def test_users_without_bounds_share_their_reasons() -> None:
+    """Who holds the same is told the same, unless it rests on more than its row."""
+    table = Seats()
+    for key in KEYS[:2]:
+        table.take(key, GRANTS)
+        table.note(key, GRANTS, "a:a", Reason.NO_GRANT)
+    table.take_bounded(KEYS[2], GRANTS, [KEYS[2]], None)
+    table.note(KEYS[2], GRANTS, "a:a", Reason.OUT_OF_SCOPE)
+
+    assert table.reasons[KEYS[0]] is table.reasons[KEYS[1]]
+    assert [{"a:a": "no_grant"}, {"a:a": "out_of_scope"}] == [
+        table.reasons[key] for key in KEYS[1:3]
+    ]
+    table.vacate(KEYS[0])
+    assert KEYS[1:3] == list(table.reasons)
 
 
 def test_seats_with_bounds_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
