@@ -173,6 +173,28 @@ class Authentication:
         self._require_standing(principal)
         return principal
 
+    def recognise_token(self, text: str) -> Verified | None:
+        """A token that was verified before, if it needn't be again; as `verify_token`.
+
+        Raises:
+            NotOpenError: the authorizer isn't open.
+        """
+        self._engine.require_open()
+        return None if self._tokens is None else self._tokens.recognise(text)
+
+    def recognise_client(self, client_id: str, secret: str) -> OidcClient | None:
+        """A client that is public or was verified before; as `verify_client`.
+
+        Raises:
+            NotOpenError: the authorizer isn't open.
+        """
+        candidates = self._engine.clients(client_id)
+        for _, client in candidates:
+            if client.is_public:
+                return client
+        known = self._clients.recognise(self._client_digest(client_id, secret))
+        return None if known is None or known not in candidates else known[1]
+
     async def verify_token(self, text: str) -> Verified:
         """A token verified by itself, whatever has become of who it stands for.
 
@@ -193,26 +215,26 @@ class Authentication:
         return await run_async(self._client(client_id, secret))
 
     def _token(self, text: str) -> Steps[Verified]:
-        self._engine.require_open()
+        verified = self.recognise_token(text)
         if self._tokens is None:
             raise TokensUnconfiguredError(
                 "no tokens are taken here; say where the issuer's keys are (jwks)"
             )
-        verified = self._tokens.recognise(text)
         if verified is None:
             verified = yield from self._tokens.verify(text)
         return verified
 
     def _client(self, client_id: str, secret: str) -> Steps[OidcClient | None]:
+        known = self.recognise_client(client_id, secret)
+        if known is not None:
+            return known
         candidates = self._engine.clients(client_id)
-        for _, client in candidates:
-            if client.is_public:
-                return client
-        digest = self._clients.digest(f"{client_id}\0{secret}")
-        known = self._clients.recognise(digest)
-        if known is None or known not in candidates:
-            known = yield from self._clients.find(digest, candidates, secret)
-        return None if known is None else known[1]
+        digest = self._client_digest(client_id, secret)
+        found = yield from self._clients.find(digest, candidates, secret)
+        return None if found is None else found[1]
+
+    def _client_digest(self, client_id: str, secret: str) -> bytes:
+        return self._clients.digest(f"{client_id}\0{secret}")
 
     def _recognise_key(self, text: str, edition: int) -> Recognised | None:
         found = self._known_key(text)

@@ -25,9 +25,9 @@ RECOGNISED_FOR = 300.0
 """Seconds after which a token is verified anew at the latest."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Verified:
-    """A token that was verified.
+    """A token that was verified; equal to nothing but itself.
 
     Attributes:
         claims: what it says.
@@ -44,7 +44,9 @@ class Verified:
     size: int
 
 
-_SIZE, _SCOPE_SIZE = 1500, 150  # bytes of what is remembered of a token, measured
+# Bytes of what is remembered of a token, measured; its length counts once more for
+# what those make of it who remember it in turn.
+_SIZE, _SCOPE_SIZE = 1500, 150
 
 
 class TokenChecks:
@@ -132,7 +134,7 @@ class TokenChecks:
             _principal(claims, None if ends == inf else ends),
             min(ends, now + RECOGNISED_FOR),
             generation,
-            _SIZE + _SCOPE_SIZE * claims.scope.count(" ") + length,
+            _SIZE + _SCOPE_SIZE * claims.scope.count(" ") + 2 * length,
         )
 
     def _digest(self, text: str) -> bytes:

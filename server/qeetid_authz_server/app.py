@@ -10,7 +10,9 @@ from qeetid_authz_server.addresses import UnixAddress
 from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.clients import Clients
-from qeetid_authz_server.fastpath import FastPath
+from qeetid_authz_server.fastpath.answering import FastPath
+from qeetid_authz_server.fastpath.checks import PlainChecks
+from qeetid_authz_server.fastpath.introspections import PlainIntrospections
 from qeetid_authz_server.health import Health
 from qeetid_authz_server.introspection import Introspection, looking_up
 from qeetid_authz_server.lifecycle import following, reading_keys
@@ -19,12 +21,11 @@ from qeetid_authz_server.routes.batch import BatchRoute, body_limit
 from qeetid_authz_server.routes.check import CheckRoute
 from qeetid_authz_server.routes.discovery import (
     CONFIGURATION_PATH,
-    INTROSPECTION_PATH,
     JWKS_PATH,
     DiscoveryRoutes,
 )
 from qeetid_authz_server.routes.health import HealthRoutes
-from qeetid_authz_server.routes.introspect import IntrospectRoute
+from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS, IntrospectRoute
 from qeetid_authz_server.routes.permissions import PermissionsRoute
 from qeetid_authz_server.routes.whoami import WhoamiRoute
 from qeetid_authz_server.settings import CallerAuth, Settings
@@ -33,8 +34,6 @@ AUTHORIZER: Final = web.AppKey("authorizer", AsyncAuthorizer)
 BODIES: Final = web.AppKey("bodies", Bodies)
 FAST_PATH: Final = web.AppKey("fast_path", FastPath)
 HEALTH: Final = web.AppKey("health", Health)
-
-_INTROSPECTION_PATHS = (INTROSPECTION_PATH, f"/v1{INTROSPECTION_PATH}")
 
 
 def make_app(settings: Settings) -> web.Application:
@@ -58,14 +57,12 @@ def make_app(settings: Settings) -> web.Application:
     refresh_tokens = RefreshTokens(settings.database_url)
     health, bodies = Health(), Bodies()
     app = web.Application(
-        middlewares=[make_guard(health, _INTROSPECTION_PATHS)],
+        middlewares=[make_guard(health, INTROSPECTION_PATHS)],
         client_max_size=body_limit(settings.batch_limit),
     )
     app[AUTHORIZER] = authorizer
     app[BODIES] = bodies
     app[HEALTH] = health
-    if settings.fast_path:
-        app[FAST_PATH] = FastPath(authorizer, gate, health)
     app.cleanup_ctx.extend(
         [reading_keys(settings), following(authorizer), looking_up(refresh_tokens)]
     )
@@ -75,6 +72,11 @@ def make_app(settings: Settings) -> web.Application:
     introspection = Introspection(authorizer, refresh_tokens, settings.audience)
     introspect = IntrospectRoute(clients, introspection, bodies)
     app.add_routes(_token_routes(authorizer, introspect))
+    if settings.fast_path:
+        app[FAST_PATH] = FastPath(
+            PlainChecks(authorizer, gate, health),
+            PlainIntrospections(authorizer, clients, introspection, health),
+        )
     return app
 
 
@@ -102,7 +104,7 @@ def _token_routes(
 ) -> list[web.RouteDef]:
     discovery = DiscoveryRoutes(authorizer)
     return [
-        *(web.post(path, introspect.post) for path in _INTROSPECTION_PATHS),
+        *(web.post(path, introspect.post) for path in INTROSPECTION_PATHS),
         web.get(JWKS_PATH, discovery.jwks, allow_head=False),
         web.get(CONFIGURATION_PATH, discovery.configuration, allow_head=False),
     ]

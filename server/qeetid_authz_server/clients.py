@@ -11,6 +11,8 @@ from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.credentials.authentication import read_api_key
 from qeetid_authz.errors import AuthenticationError
 from qeetid_authz.ids import Id
+from qeetid_authz.model import OidcClient
+from qeetid_authz.principal import Principal
 from qeetid_authz_server.problems import Code, Problem
 
 _BASIC = "basic "
@@ -49,17 +51,45 @@ class Clients:
         if len(authorizations) > 1:
             raise Problem(Code.BAD_REQUEST, "more than one Authorization header")
         header = next(iter(authorizations), "")
+        try:
+            return self.recall(header, form)
+        except LookupError:
+            return await self._judge(header, form)
+
+    def recall(self, header: str, form: Mapping[bytes, bytes]) -> Id | None:
+        """The same at once, where nothing is refused and nobody waited for.
+
+        Args:
+            header: `Authorization`, or nothing.
+            form: the fields of the request.
+
+        Raises:
+            LookupError: it isn't known.
+            NotOpenError: the authorizer isn't open.
+        """
+        authentication = self._authorizer.authentication
+        known: Principal | OidcClient | None = None
+        if read_api_key(header) is not None:
+            recognised = authentication.recognise(header)
+            known = None if recognised is None else recognised.principal
+        elif credentials := read_basic(header) or _form_credentials(form):
+            known = authentication.recognise_client(*credentials)
+        elif self._trusts_all and not _is_basic(header):
+            return None
+        if known is None:
+            raise LookupError("it isn't known who asks")
+        return known.tenant
+
+    async def _judge(self, header: str, form: Mapping[bytes, bytes]) -> Id:
         if read_api_key(header) is not None:
             return await self._tenant_of_key(header)
         credentials = read_basic(header) or _form_credentials(form)
-        if credentials is not None:
-            client = await self._authorizer.authentication.verify_client(*credentials)
-            if client is None:
-                raise _failed(header)
-            return client.tenant
-        if self._trusts_all and not _is_basic(header):
-            return None
-        raise _failed(header)
+        if credentials is None:
+            raise _failed(header)
+        client = await self._authorizer.authentication.verify_client(*credentials)
+        if client is None:
+            raise _failed(header)
+        return client.tenant
 
     async def _tenant_of_key(self, header: str) -> Id:
         try:

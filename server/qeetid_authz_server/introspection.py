@@ -7,12 +7,14 @@ another tenant.
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.credentials.claims import Claims
+from qeetid_authz.credentials.tokenchecks import Verified
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.errors import (
     AuthenticationError,
@@ -24,11 +26,19 @@ from qeetid_authz.model import Semantics
 from qeetid_authz.postgres.refreshtokens import RefreshToken, RefreshTokens
 from qeetid_authz.principal import Kind, Principal
 from qeetid_authz_server.problems import Code, Problem
+from qeetid_authz_server.wire import encode
 
 Members: TypeAlias = dict[str, Any]
 """Of an active token, in alphabetical order."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Known(NamedTuple):
+    """What is said of a token, and the edition as of which its principal may act."""
+
+    body: bytes
+    edition: int
 
 
 class Introspection:
@@ -52,9 +62,10 @@ class Introspection:
         self._audience = audience
         self._is_strict = authorizer.semantics is Semantics.STRICT
         self._failure = ""
+        self._known: WeakKeyDictionary[Verified, _Known] = WeakKeyDictionary()
 
-    async def of(self, token: bytes, hint: bytes, asker: Id | None) -> Members | None:
-        """What to say of an active token; None when it is inactive.
+    async def of(self, token: bytes, hint: bytes, asker: Id | None) -> bytes | None:
+        """The members of an active token, encoded; None when it is inactive.
 
         Args:
             token: as it was presented.
@@ -67,12 +78,34 @@ class Introspection:
         """
         if not token:
             return None
-        members = None
+        body = None
         if hint != b"refresh_token":
-            members = await self._of_access_token(token, asker)
-        if members is None and hint != b"access_token":
-            members = await self._of_refresh_token(token, asker)
-        return members
+            body = await self._of_access_token(token, asker)
+        if body is None and hint != b"access_token":
+            body = await self._of_refresh_token(token, asker)
+        return body
+
+    def recall(self, token: bytes, hint: bytes, asker: Id | None) -> bytes | None:
+        """The same of an access token that was seen before, at once.
+
+        Args:
+            token: as it was presented.
+            hint: as in `of`.
+            asker: as in `of`.
+
+        Returns:
+            None when it isn't known here, or is inactive.
+
+        Raises:
+            Problem: the replica is stale.
+            NotOpenError: the authorizer isn't open.
+        """
+        self.require_fresh()
+        if hint == b"refresh_token":
+            return None
+        authentication = self._authorizer.authentication
+        verified = authentication.recognise_token(_text(token))
+        return None if verified is None else self._told(verified, asker)
 
     def require_fresh(self) -> None:
         """Return when what is known here is recent enough to tell who is active.
@@ -83,23 +116,41 @@ class Introspection:
         if self._authorizer.is_stale:
             raise Problem(Code.UNAVAILABLE, SENTENCES[Reason.STALE])
 
-    async def _of_access_token(self, token: bytes, asker: Id | None) -> Members | None:
-        text = token.decode("utf-8", "surrogateescape")
+    async def _of_access_token(self, token: bytes, asker: Id | None) -> bytes | None:
+        authentication = self._authorizer.authentication
         try:
-            verified = await self._authorizer.authentication.verify_token(text)
+            verified = await authentication.verify_token(_text(token))
         except AuthenticationError:
             return None
-        if self._is_strict and not self._may_act(verified.principal, asker):
-            return None
-        return _access_members(verified.claims, self._audience)
+        return self._told(verified, asker)
 
-    async def _of_refresh_token(self, token: bytes, asker: Id | None) -> Members | None:
+    def _told(self, verified: Verified, asker: Id | None) -> bytes | None:
+        """What to say of an access token that is genuine.
+
+        Nobody's standing changes during an edition but by the end of its credential,
+        and a token that has ended isn't genuine any more.
+        """
+        edition = self._authorizer.edition
+        known = self._known.get(verified)
+        if self._is_strict:
+            is_standing = known is not None and known.edition == edition
+            if not self._may_act(verified.principal, asker, is_standing=is_standing):
+                return None
+        if known is None:
+            body = encode(_access_members(verified.claims, self._audience))
+        else:
+            body = known.body
+        if known is None or known.edition != edition:
+            self._known[verified] = _Known(body, edition)
+        return body
+
+    async def _of_refresh_token(self, token: bytes, asker: Id | None) -> bytes | None:
         found = await self._find(token)
         if found is None:
             return None
         if self._is_strict and not self._may_act(_holder(found), asker):
             return None
-        return _refresh_members(found)
+        return encode(_refresh_members(found))
 
     async def _find(self, token: bytes) -> RefreshToken | None:
         try:
@@ -120,14 +171,26 @@ class Introspection:
             _log.warning("lookup_failed", extra=extra)
         self._failure = error.code
 
-    def _may_act(self, principal: Principal | None, asker: Id | None) -> bool:
-        """Whether a token's principal may act, and the asker be told of it."""
+    def _may_act(
+        self,
+        principal: Principal | None,
+        asker: Id | None,
+        *,
+        is_standing: bool = False,
+    ) -> bool:
+        """Whether a token's principal may act, and the asker be told of it.
+
+        Args:
+            principal: who it stands for.
+            asker: the tenant of who asks.
+            is_standing: whether nothing is known to keep the principal from acting.
+        """
         self.require_fresh()
         if principal is None:  # Of no tenant: what became of its user can't be told.
             return False
         if asker is not None and asker != principal.tenant:
             return False
-        return self._authorizer.standing(principal) is None
+        return is_standing or self._authorizer.standing(principal) is None
 
 
 def looking_up(
@@ -140,6 +203,10 @@ def looking_up(
             yield
 
     return context
+
+
+def _text(token: bytes) -> str:
+    return token.decode("utf-8", "surrogateescape")
 
 
 def _holder(token: RefreshToken) -> Principal | None:

@@ -14,10 +14,11 @@ OURS = "qeetid_authz"
 HTTP_LOG = logging.getLogger("qeetid_authz_server.http")
 """For what the HTTP library has to say."""
 
+REQUEST_LOG = logging.getLogger("qeetid_authz_server.requests")
+"""For a line a request, most of them at `debug`."""
+
 _FIRST_REMARKABLE = 300  # status; decisions are many, and look alike
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-
-_log = logging.getLogger(__name__)
 
 
 class JsonFormatter(logging.Formatter):
@@ -70,7 +71,7 @@ def log_request(
         began: when it began, by `time.perf_counter`.
     """
     level = logging.INFO if status >= _FIRST_REMARKABLE else logging.DEBUG
-    if _log.isEnabledFor(level):
+    if REQUEST_LOG.isEnabledFor(level):
         fields = {
             "method": method,
             "path": path,
@@ -78,7 +79,7 @@ def log_request(
             "duration_ms": round((perf_counter() - began) * 1000, 3),
             "request_id": request_id,
         }
-        _log.log(level, "request", extra=fields)
+        REQUEST_LOG.log(level, "request", extra=fields)
 
 
 def _hush_unparsable(record: logging.LogRecord) -> bool:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Collection
 from time import perf_counter
-from types import MappingProxyType
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -20,6 +19,7 @@ from qeetid_authz_server.problems import (
 )
 from qeetid_authz_server.requestids import choose_request_id, request_ids
 from qeetid_authz_server.responses import (
+    NOT_STORED,
     empty_response,
     json_response,
     text_response,
@@ -27,9 +27,6 @@ from qeetid_authz_server.responses import (
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
-_NOT_STORED = MappingProxyType(
-    {hdrs.CACHE_CONTROL: "no-store", hdrs.PRAGMA: "no-cache"}
-)
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +52,7 @@ def make_guard(health: Health, never_stored: Collection[str] = ()) -> Middleware
             health.in_flight -= 1
         response.headers["X-Request-Id"] = request_id
         if request.path in never_stored:
-            response.headers.update(_NOT_STORED)
+            response.headers.update(NOT_STORED)
         if health.draining:
             response.force_close()
         path = request.raw_path.partition("?")[0]

@@ -1,8 +1,8 @@
-"""HTTP as aiohttp speaks it, but for plain checks and for what it can't read.
+"""HTTP as aiohttp speaks it, but for plain requests and for what it can't read.
 
-Plain checks are answered before it sees them, whenever it has nothing on its hands. Its
-own answer to requests that it can't read quotes them, and with them the credentials
-that they may hold.
+Plain checks and introspections are answered before it sees them, whenever it has
+nothing on its hands. Its own answer to requests that it can't read quotes them, and
+with them the credentials that they may hold.
 """
 
 import logging
@@ -11,8 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from qeetid_authz_server.fastpath import FastPath, Remembered
-from qeetid_authz_server.plainheads import is_whole
+from qeetid_authz_server.fastpath.answering import FastPath, Remembered
+from qeetid_authz_server.fastpath.handover import Handover
 from qeetid_authz_server.problems import Code, Problem, problem_response
 from qeetid_authz_server.requestids import request_ids
 
@@ -24,12 +24,12 @@ _log = logging.getLogger(__name__)
 class _Connection(web.RequestHandler):
     """A connection whose bytes go to the fast path, or else to the framework.
 
-    The framework is lent the connection for a request of which nothing is left over
-    when it has been answered. After anything else the connection is the framework's for
-    good, since nobody can tell whether its parser waits for the rest of something.
+    The framework is lent the connection for one request, in however many pieces it
+    comes. After anything else the connection is the framework's for good, since nobody
+    can tell whether its parser waits for the rest of something.
     """
 
-    __slots__ = ("_fast_path", "_is_lent", "_made", "_remembered")
+    __slots__ = ("_fast_path", "_handover", "_made", "_remembered", "_unanswered")
 
     def __init__(
         self,
@@ -42,25 +42,31 @@ class _Connection(web.RequestHandler):
         self._made = made
         self._fast_path = fast_path
         self._remembered = Remembered()
-        self._is_lent = False
+        self._handover: Handover | None = None
+        self._unanswered = 0  # requests that the framework got
 
     def data_received(self, data: bytes) -> None:
-        """Answer plain checks, and leave whatever else comes to aiohttp."""
+        """Answer plain requests, and leave whatever else comes to aiohttp."""
         if data and self._fast_path is not None:
             if self._is_ours() and self._answer(data, self._fast_path):
                 return
-            self._is_lent = True
-            if not is_whole(data):
-                self._fast_path = None
+            self._hand_over(data)
         super().data_received(data)
 
     def _is_ours(self) -> bool:
         if self._paused or self._force_close or self._close or self.transport is None:
             return False
-        if self._is_lent:
-            waits = self._waiter is not None and not self._waiter.done()
-            self._is_lent = not waits or bool(self._messages)
-        return not self._is_lent
+        return self._handover is None or (
+            self._handover.is_whole and self._unanswered == 0
+        )
+
+    def _hand_over(self, data: bytes) -> None:
+        if self._handover is None or self._handover.is_whole:
+            self._handover = Handover()
+            self._unanswered += 1
+        self._handover.add(data)
+        if self._handover.is_hopeless:
+            self._fast_path = None
 
     def _answer(self, data: bytes, fast_path: FastPath) -> bool:
         answers = fast_path.answer(data, self._remembered)
@@ -103,7 +109,10 @@ class _Connection(web.RequestHandler):
         if isinstance(resp, web.HTTPException):  # an `Expect` that nobody meets
             problem = Problem(Code.BAD_REQUEST, resp.reason, is_last=True)
             resp = self._refusal(problem, next(self._made))
-        return await super().finish_response(request, resp, start_time)
+        sent, is_lost = await super().finish_response(request, resp, start_time)
+        if sent.keep_alive and not is_lost:
+            self._unanswered -= 1
+        return sent, is_lost
 
     @staticmethod
     def _refusal(problem: Problem, request_id: str) -> web.Response:

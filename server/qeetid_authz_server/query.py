@@ -7,22 +7,29 @@ from binascii import unhexlify
 def parse_query(target: str) -> dict[bytes, bytes]:
     """The first value of each parameter (Qeet ID fact 1.1).
 
-    Pairs are parted by `&` only. A pair that holds a `;` or a broken %-escape is left
-    out, `+` is a space, and names are case-sensitive.
-
     Args:
         target: the request target as it came, bytes that aren't text as surrogates.
     """
-    raw = target.partition("?")[2].encode("utf-8", "surrogateescape")
+    return parse_pairs(target.partition("?")[2].encode("utf-8", "surrogateescape"))
+
+
+def parse_pairs(raw: bytes) -> dict[bytes, bytes]:
+    """The same of what is behind the question mark.
+
+    Pairs are parted by `&` only. A pair that holds a `;` or a broken %-escape is left
+    out, `+` is a space, and names are case-sensitive.
+    """
     query: dict[bytes, bytes] = {}
     for pair in raw.split(b"&"):
         if not pair or b";" in pair:
             continue
         name, _, value = pair.partition(b"=")
-        try:
-            query.setdefault(_unescape(name), _unescape(value))
-        except HexError:
-            continue
+        if b"%" in pair or b"+" in pair:
+            try:
+                name, value = _unescape(name), _unescape(value)
+            except HexError:
+                continue
+        query.setdefault(name, value)
     return query
 
 

@@ -8,11 +8,14 @@ from secrets import token_urlsafe
 _DECENT = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 
+def decent_request_id(given: str | None) -> str | None:
+    """The id given if it is 1 to 128 visible ASCII characters."""
+    return given if given is not None and _DECENT.fullmatch(given) else None
+
+
 def choose_request_id(given: str | None, made: Iterator[str]) -> str:
-    """The id given if it is 1 to 128 visible ASCII characters, else the next made."""
-    if given is not None and _DECENT.fullmatch(given):
-        return given
-    return next(made)
+    """The id given if it is a decent one, else the next made."""
+    return decent_request_id(given) or next(made)
 
 
 def request_ids() -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from qeetid_authz.revision import Revision
@@ -21,6 +21,9 @@ SECURITY_HEADERS = MappingProxyType(
     }
 )
 """Qeet ID's set (fact 1.4) but HSTS, which RFC 6797 section 7.2 forbids over HTTP."""
+
+NOT_STORED = MappingProxyType({hdrs.CACHE_CONTROL: "no-store", hdrs.PRAGMA: "no-cache"})
+"""Of answers that no cache may keep."""
 
 _COMMON = CIMultiDict({**SECURITY_HEADERS, "Server": "qeetid-authz"})
 _JSON = CIMultiDict({**_COMMON, "Content-Type": "application/json"})
@@ -51,6 +54,19 @@ def decision_head(revision: Revision) -> str:
 def decision_tail(body: bytes, date: str) -> str:
     """The rest of it, from behind the request's id on, as the framework writes it."""
     return f"\r\nContent-Length: {len(body)}\r\nDate: {date}\r\n\r\n{body.decode()}"
+
+
+def unstored_form() -> bytes:
+    """A `json_response` that no cache may keep, as the framework writes it.
+
+    To be filled with the request's id, the body's length, the date and the body.
+    """
+    fields = "".join(f"{name}: {value}\r\n" for name, value in _JSON.items())
+    last = "".join(f"{name}: {value}\r\n" for name, value in NOT_STORED.items())
+    return (
+        f"HTTP/1.1 200 OK\r\n{fields}X-Request-Id: %b\r\n{last}"
+        "Content-Length: %d\r\nDate: %b\r\n\r\n%b"
+    ).encode()
 
 
 def decision_response(body: bytes, revision: Revision, age: float) -> web.Response:

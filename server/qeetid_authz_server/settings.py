@@ -87,8 +87,8 @@ class Settings(BaseSettings):
         max_token_life: seconds that a token of a session may live at most.
         caller_auth: `required`, or `off` where every caller may be trusted.
         batch_limit: checks in one batch, at most.
-        fast_path: whether plain checks are answered before they reach the framework;
-            the answers are the same.
+        fast_path: whether plain checks and introspections of known tokens are answered
+            before they reach the framework; the answers are the same.
         log_level: `debug`, `info`, `warning` or `error`.
         drain_timeout: seconds that requests in flight get to finish at the end.
     """

@@ -1,5 +1,7 @@
 """`POST /oauth/introspect`: whether a token is active, and what it says."""
 
+from typing import Final
+
 from aiohttp import hdrs, web
 
 from qeetid_authz_server.bodies import Bodies
@@ -7,7 +9,10 @@ from qeetid_authz_server.clients import Clients
 from qeetid_authz_server.forms import read_form
 from qeetid_authz_server.introspection import Introspection
 from qeetid_authz_server.responses import json_response
+from qeetid_authz_server.routes.discovery import INTROSPECTION_PATH
 from qeetid_authz_server.wire import encode
+
+INTROSPECTION_PATHS: Final = (INTROSPECTION_PATH, f"/v1{INTROSPECTION_PATH}")
 
 _INACTIVE = encode({"active": False})
 
@@ -34,5 +39,5 @@ class IntrospectRoute:
         authorizations = request.headers.getall(hdrs.AUTHORIZATION, [])
         asker = await self._clients.identify(authorizations, form)
         token, hint = form.get(b"token", b""), form.get(b"token_type_hint", b"")
-        members = await self._introspection.of(token, hint, asker)
-        return json_response(_INACTIVE if members is None else encode(members))
+        body = await self._introspection.of(token, hint, asker)
+        return json_response(_INACTIVE if body is None else body)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qeetid_authz_server.fastpath import FastPath, Remembered
-from qeetid_authz_server.plainheads import is_whole
+from qeetid_authz_server.fastpath.answering import FastPath, Remembered
+from qeetid_authz_server.fastpath.handover import Handover
 from tests.server.bearers import Office, now, office
 from tests.server.sidecars import Wire, eventually, sidecar
 from tests.server.town import ACME_KEY, ANN, OTHER_KEY, target
@@ -257,7 +257,26 @@ def test_a_connection_comes_back_from_the_framework(
             assert number == counted.answers
             wire.send(other)
             wire.receive()
-            sleep(0.01)
+
+
+@pytest.mark.parametrize("cut", [1, 60, 90, 10_000])
+def test_a_connection_comes_back_from_a_request_in_pieces(
+    ways: tuple[str, str], monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    """A head in two pieces, a body that comes later or is long: all end somewhere."""
+    counted = Counted(monkeypatch)
+    body = BODY + b" " * 200_000
+    fields = ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    other = get(*fields, at="/v1/check/batch").replace(b"GET", b"POST", 1) + body
+    with Wire(ways[0]) as wire:
+        for number in (1, 2):
+            wire.send(other[:cut])
+            sleep(PAUSE)
+            wire.send(other[cut:])
+            assert 400 == wire.receive().status
+            wire.send(PLAIN)
+            assert 200 == wire.receive().status
+            assert number == counted.answers
 
 
 def test_what_is_left_of_a_request_is_never_taken_for_one(
@@ -384,8 +403,18 @@ def _with_token(here: Office, lasting: int | None = None) -> bytes:
         (b"GET / HTTP/1.1\r\nConnection: upgrade\r\n\r\n", False),
         (b"GET / HTTP/1.1\r\nHost: x\r\n", False),
         (b"GET / HTTP/1.0\r\nHost: x\r\n\r\n", False),
+        (b"GET / HTTP/1.1\nHost: x\n\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", False),
+        (b"GET / HTTP/1.1\r\nX: " + b"y" * (1 << 14) + b"\r\n\r\n", False),
     ],
 )
-def test_a_request_is_whole_if_nothing_is_left(data: bytes, *, whole: bool) -> None:
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+def test_a_request_is_whole_if_nothing_is_left(
+    data: bytes, piece: int, *, whole: bool
+) -> None:
     """Only then the framework's parser surely waits for nothing afterwards."""
-    assert whole is is_whole(data)
+    handover = Handover()
+    for at in range(0, len(data), piece):
+        assert not handover.is_whole or not whole
+        handover.add(data[at : at + piece])
+
+    assert whole is handover.is_whole
