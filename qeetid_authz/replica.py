@@ -17,7 +17,7 @@ from qeetid_authz.errors import (
 from qeetid_authz.model import SESSION_MEMORY
 from qeetid_authz.revision import Revision
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The version of schema `qeetid_authz` that this code reads."""
 
 BACKLOG_LIMIT = 200_000
@@ -68,6 +68,7 @@ class Replica:
         cursor: where it stands; None before the first load.
         resyncs: how often it loaded everything, by cause.
         failures: polls that failed, one after the other.
+        is_busy: whether the last poll found changes.
         last_cause: of the last poll to load everything; None if it needn't.
         repeats: further such polls for the same cause, one after the other.
     """
@@ -77,6 +78,7 @@ class Replica:
     cursor: Cursor | None = None
     resyncs: dict[str, int] = field(default_factory=dict)
     failures: int = 0
+    is_busy: bool = False
     last_cause: str | None = None
     repeats: int = 0
 
@@ -101,6 +103,12 @@ class Replica:
             )
         return probe.revision, self._cause(probe, probe.revision)
 
+    def is_followed_by(self, probe: Probe) -> bool:
+        """Whether `judge` would have nothing against following from where it stands."""
+        seen = probe.revision
+        is_sound = probe.version == SCHEMA_VERSION and not probe.disarmed
+        return is_sound and seen is not None and self._cause(probe, seen) is None
+
     def _cause(self, probe: Probe, seen: Revision) -> str | None:
         if self.cursor is None:
             return "start"
@@ -115,9 +123,18 @@ class Replica:
             return "tables"
         return None
 
-    def advanced(self, cursor: Cursor, cause: str | None) -> None:
-        """A poll succeeded: stand where it led."""
+    def advanced(
+        self, cursor: Cursor, cause: str | None, *, is_busy: bool = False
+    ) -> None:
+        """A poll succeeded: stand where it led.
+
+        Args:
+            cursor: where that is.
+            cause: why it loaded everything; None if it didn't.
+            is_busy: whether it found changes.
+        """
         self.cursor = cursor
+        self.is_busy = is_busy
         self.failures = 0
         self.repeats = self.repeats + 1 if cause and cause == self.last_cause else 0
         self.last_cause = cause
@@ -127,21 +144,21 @@ class Replica:
     def failed(self, error: Exception) -> None:
         """A poll failed; where changes may have gone unseen, start over."""
         self.failures += 1
+        self.is_busy = False
         if isinstance(error, UNTRUSTWORTHY):
             self.cursor = None
 
-    def pause(self, *, busy: bool, jitter: float) -> float:
+    def pause(self, jitter: float) -> float:
         """Seconds to wait before the next poll.
 
         Args:
-            busy: whether the last poll found changes.
             jitter: a number from 0 to 1, so that replicas don't move in step.
         """
         vain = self.failures or self.repeats
         if vain:
             longest = min(_BACKOFF_LAST, _BACKOFF_FIRST * 2.0 ** min(vain, 10))
             return longest * (0.5 + jitter / 2)
-        interval = self.interval * (_BUSY_FRACTION if busy else 1.0)
+        interval = self.interval * (_BUSY_FRACTION if self.is_busy else 1.0)
         return interval * (0.8 + jitter / 5)
 
 

@@ -74,6 +74,11 @@ class Recognised(NamedTuple):
     until: float
     token: Verified | None = None
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether nothing but a change of the facts can end it."""
+        return self.token is None and self.until == inf
+
 
 class Authentication:
     """Tells for whom a credential stands, by an engine's facts."""

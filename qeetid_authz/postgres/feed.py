@@ -5,11 +5,13 @@ knows neither connections nor waiting. `drive` and `drive_async` run it on eithe
 of psycopg connection, a round trip a batch.
 
 Every update that comes out equals one snapshot of the database: the log says which
-keys may differ, and what they hold is read in the same snapshot.
+keys may differ, and what they hold is read in the same snapshot. Where nothing has
+happened, one statement tells so.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, LiteralString, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -61,10 +63,22 @@ def poll(replica: Replica) -> Poll:
     Raises:
         StandbyError, NotMigratedError, DisarmedError: the source can't be trusted.
     """
-    known = replica.cursor and replica.cursor.revision
+    if replica.cursor and not replica.is_busy:
+        ((row,),) = yield [_do("look", _since(replica.cursor.revision))]
+        *shown, has_news = row
+        probe = _probe(shown)
+        if probe.revision and not has_news and replica.is_followed_by(probe):
+            replica.advanced(Cursor(probe.revision, probe.fingerprint), None)
+            return probe.revision
+    return (yield from _read(replica))
+
+
+def _read(replica: Replica) -> Poll:
+    """All that is new, in a transaction of its own."""
     news = []
-    if known:
-        news = [_do("prefer_index"), _declare_diff(known), _do("fetch_diff")]
+    if replica.cursor:
+        diff = _since(replica.cursor.revision) | {"limit": BACKLOG_LIMIT + 1}
+        news = [_do("prefer_index"), _do("declare_diff", diff), _do("fetch_diff")]
     try:
         rows = yield [*map(_do, _OPENING), _do("probe"), *news]
     except InsufficientPrivilege:
@@ -72,7 +86,8 @@ def poll(replica: Replica) -> Poll:
         _, ((version,),) = yield [_do("rollback"), _do("version")]
         require_version(version)
         raise
-    probe = _probe(rows[len(_OPENING)])
+    (shown,) = rows[len(_OPENING)]
+    probe = _probe(shown)
     revision, cause = replica.judge(probe)
     touched: list[Row] = []
     if not cause:
@@ -85,7 +100,8 @@ def poll(replica: Replica) -> Poll:
     elif touched:
         update = yield from _reread(revision, touched)
     yield [_do("commit")]
-    replica.advanced(Cursor(revision, probe.fingerprint), cause)
+    is_busy = not isinstance(update, Revision)
+    replica.advanced(Cursor(revision, probe.fingerprint), cause, is_busy=is_busy)
     return update
 
 
@@ -94,9 +110,9 @@ def drive(connection: Connection[Row], steps: Poll) -> Update:
     try:
         batch = next(steps)
         while True:
+            cursors = []
             try:
-                with connection.pipeline():
-                    cursors = []
+                with connection.pipeline() if len(batch) > 1 else nullcontext():
                     for query, parameters in batch:
                         cursor = connection.cursor(binary=True)
                         cursors.append(cursor.execute(query, parameters))
@@ -114,9 +130,9 @@ async def drive_async(connection: AsyncConnection[Row], steps: Poll) -> Update:
     try:
         batch = next(steps)
         while True:
+            cursors = []
             try:
-                async with connection.pipeline():
-                    cursors = []
+                async with connection.pipeline() if len(batch) > 1 else nullcontext():
                     for query, parameters in batch:
                         cursor = connection.cursor(binary=True)
                         cursors.append(await cursor.execute(query, parameters))
@@ -135,16 +151,15 @@ def _do(name: str, parameters: Mapping[str, Any] | None = None) -> Statement:
     return _SQL[name], parameters
 
 
-def _declare_diff(known: Revision) -> Statement:
-    running = [str(xid) for xid in known.running]
-    return _do(
-        "declare_diff",
-        {"xmax": str(known.xmax), "running": running, "limit": BACKLOG_LIMIT + 1},
-    )
+def _since(known: Revision) -> dict[str, Any]:
+    return {
+        "xmax": str(known.xmax),
+        "running": [str(xid) for xid in known.running],
+    }
 
 
-def _probe(rows: list[Row]) -> Probe:
-    ((snapshot, _, incarnation, version, floor, disarmed, fingerprint),) = rows
+def _probe(shown: Sequence[Any]) -> Probe:
+    snapshot, incarnation, version, floor, disarmed, fingerprint = shown
     revision = None if incarnation is None else Revision.parse(incarnation, snapshot)
     return Probe(revision, version, floor, tuple(disarmed), fingerprint)
 

@@ -91,15 +91,14 @@ def follow(
                 if isinstance(update, Snapshot) and not replica.repeats:
                     continue  # which took long, and more may have changed meanwhile
                 begun = True
-                busy = not isinstance(update, Revision)
-                yield Pause(replica.pause(busy=busy, jitter=jitter()))
+                yield Pause(replica.pause(jitter()))
         except Exception as error:
             if not begun:
                 raise
             failure = _foreseen(error)
             replica.failed(failure)
             sink.feed_failed(failure)
-            yield Pause(replica.pause(busy=False, jitter=jitter()))
+            yield Pause(replica.pause(jitter()))
 
 
 def _publish(sink: Sink, update: Update, looked_at: float) -> Following:

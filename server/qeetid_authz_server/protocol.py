@@ -48,13 +48,22 @@ class _Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Answer plain requests, and leave whatever else comes to aiohttp."""
         if data and self._fast_path is not None:
-            if self._is_ours() and self._answer(data, self._fast_path):
+            transport = self.transport
+            if (
+                transport is not None
+                and self._is_ours()
+                and (answers := self._fast_path.answer(data, self._remembered))
+            ):
+                transport.write(answers)
+                # Else the framework would take the connection for idle.
+                kept = self._loop.time() + self._keepalive_timeout
+                self._next_keepalive_close_time = kept
                 return
             self._hand_over(data)
         super().data_received(data)
 
     def _is_ours(self) -> bool:
-        if self._paused or self._force_close or self._close or self.transport is None:
+        if self._paused or self._force_close or self._close:
             return False
         return self._handover is None or (
             self._handover.is_whole and self._unanswered == 0
@@ -67,15 +76,6 @@ class _Connection(web.RequestHandler):
         self._handover.add(data)
         if self._handover.is_hopeless:
             self._fast_path = None
-
-    def _answer(self, data: bytes, fast_path: FastPath) -> bool:
-        answers = fast_path.answer(data, self._remembered)
-        if answers and self.transport is not None:
-            self.transport.write(answers)
-            # Else the framework would take the connection for idle.
-            kept = self._loop.time() + self._keepalive_timeout
-            self._next_keepalive_close_time = kept
-        return bool(answers)
 
     def handle_error(
         self,

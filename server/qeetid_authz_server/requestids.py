@@ -20,5 +20,5 @@ def choose_request_id(given: str | None, made: Iterator[str]) -> str:
 
 def request_ids() -> Iterator[str]:
     """Ids without end, of this process only: `<10 characters>-<6 digits>`."""
-    process = token_urlsafe(8)[:10]
-    return (f"{process}-{number:06}" for number in count(1))
+    process = token_urlsafe(8)[:10] + "-"
+    return (process + str(number).zfill(6) for number in count(1))

@@ -45,15 +45,22 @@ def empty_response(status: int) -> web.Response:
     return web.Response(status=status, headers=_COMMON)
 
 
-def decision_head(revision: Revision) -> str:
+def decision_head(revision: Revision) -> bytes:
     """The start of `decision_response` as it goes out, up to the age's digits."""
     fields = "".join(f"{name}: {value}\r\n" for name, value in _JSON.items())
-    return f"HTTP/1.1 200 OK\r\n{fields}X-Qeetid-Revision: {revision}\r\nX-Qeetid-Age: "
+    return (
+        f"HTTP/1.1 200 OK\r\n{fields}X-Qeetid-Revision: {revision}\r\nX-Qeetid-Age: "
+    ).encode()
 
 
-def decision_tail(body: bytes, date: str) -> str:
+ID_FIELD = b"\r\nX-Request-Id: "
+"""What comes behind the age, before the request's id."""
+
+
+def decision_tail(body: bytes, date: str) -> bytes:
     """The rest of it, from behind the request's id on, as the framework writes it."""
-    return f"\r\nContent-Length: {len(body)}\r\nDate: {date}\r\n\r\n{body.decode()}"
+    head = f"\r\nContent-Length: {len(body)}\r\nDate: {date}\r\n\r\n"
+    return head.encode() + body
 
 
 def unstored_form() -> bytes:

@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 from uuid import UUID
 
@@ -863,7 +864,9 @@ def test_past_its_bound_everything_is_stale(filled: Connection, database: str) -
         assert authz.can(ann, "billing:write")
         blocker = psycopg.connect(database)
         try:
-            blocker.execute("LOCK TABLE rbac.roles IN ACCESS EXCLUSIVE MODE")
+            blocker.execute(
+                "LOCK TABLE qeetid_authz.change_log IN ACCESS EXCLUSIVE MODE"
+            )
             eventually(lambda: not authz.can(ann, "billing:write"))
             decision = authz.check(ann, "billing:write")
         finally:
@@ -1022,6 +1025,81 @@ def test_a_log_cut_short_is_loaded_anew(filled: Connection, database: str) -> No
 
     assert isinstance(update, Snapshot)
     assert not update.user_roles
+
+
+LOOKS = {
+    "a look": (False, "read committed"),
+    "a look in one snapshot": (False, "repeatable read"),
+    "a reading poll": (True, "read committed"),
+}
+
+
+@pytest.mark.parametrize("how", LOOKS)
+def test_a_log_cut_short_while_a_poll_waits(
+    filled: Connection, database: str, how: str
+) -> None:
+    """No poll takes a log that was emptied under its hands for one without news."""
+    is_busy, isolation = LOOKS[how]
+    driven = HandDriven(database, Engine())
+    driven.connection.execute(f"SET default_transaction_isolation = '{isolation}'")
+    driven.poll()
+    driven.replica.is_busy = is_busy
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(database) as other:
+        other.execute("DELETE FROM rbac.user_roles")
+        other.execute("TRUNCATE qeetid_authz.change_log")
+        polled = thread.submit(driven.poll)
+        eventually(lambda: _waits_for_the_log(filled))
+        other.commit()
+        update = polled.result()
+    driven.close()
+
+    assert isinstance(update, Snapshot)
+    assert not update.user_roles
+
+
+def _waits_for_the_log(connection: Connection) -> bool:
+    waiting = connection.execute(
+        "SELECT FROM pg_locks WHERE NOT granted"
+        " AND relation = 'qeetid_authz.change_log'::regclass"
+    )
+    return bool(waiting.fetchall())
+
+
+def test_a_quiet_poll_is_one_statement(filled: Connection, database: str) -> None:
+    """Where nothing has happened that is told at once, and what happens is told too."""
+    driven = HandDriven(database, Engine())
+    loaded = driven.poll()
+    assert isinstance(loaded, Snapshot)
+    driven.replica.is_busy = False
+    steps = poll(driven.replica)
+    ((query, parameters),) = next(steps)
+    rows = driven.connection.cursor(binary=True).execute(query, parameters).fetchall()
+    with pytest.raises(StopIteration) as stopped:
+        steps.send([rows])
+    assert stopped.value.value == loaded.revision
+
+    filled.execute("DELETE FROM rbac.user_roles")
+    assert isinstance(driven.poll(), Changes)
+    driven.close()
+
+
+def test_a_look_reads_nothing_of_an_old_log(filled: Connection) -> None:
+    """Its cost doesn't grow with what has been logged."""
+    filled.execute(
+        "INSERT INTO qeetid_authz.change_log (entity, subject)"
+        " SELECT 'user', gen_random_uuid() FROM generate_series(1, 20000)"
+    )
+    for times in range(8):  # from some on with a plan that was made for any snapshot
+        with filled.transaction():
+            filled.execute(
+                "SELECT FROM qeetid_authz.look(pg_snapshot_xmax(pg_current_snapshot()),"
+                " ARRAY['3', pg_snapshot_xmax(pg_current_snapshot())::text]::xid8[])"
+            )
+            ((read_rows,),) = filled.execute(
+                "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+                " WHERE relid = 'qeetid_authz.change_log'::regclass"
+            ).fetchall()
+        assert read_rows == 0, times
 
 
 def test_a_table_that_inherits_disarms(filled: Connection, database: str) -> None:

@@ -35,7 +35,7 @@ from tests.integration.servers import (
     without_roles,
 )
 
-READY = Status(version=2, latest=2, disarmed=(), differences=())
+READY = Status(version=3, latest=3, disarmed=(), differences=())
 
 
 @pytest.fixture(scope="module", params=BINARIES, ids=version_of)
@@ -213,7 +213,7 @@ def test_migrating_again_repairs(
     """A trigger that was dropped or disabled is named, and put in place again."""
     migrate(dsn)
     run(dsn, *damage)
-    assert status(dsn) == Status(2, 2, disarmed, ())
+    assert status(dsn) == Status(3, 3, disarmed, ())
     assert not status(dsn).is_ready
 
     assert migrate(dsn) == READY
@@ -236,12 +236,12 @@ def test_status_of_each_state(server: Server, empty: str, dsn: str) -> None:
     bare = status(empty)
     assert (bare.version, bare.disarmed, bare.is_ready) == (None, (), False)
     assert len(bare.differences) == len(TABLES)
-    assert status(dsn) == Status(None, 2, (), ())
+    assert status(dsn) == Status(None, 3, (), ())
 
     migrate(dsn)
     run(dsn, "ALTER TABLE rbac.roles ALTER description TYPE varchar")
     drifted = status(dsn)
-    assert drifted.version == 2
+    assert drifted.version == 3
     assert drifted.differences == (
         "column rbac.roles.description is character varying, not text",
     )
@@ -249,9 +249,9 @@ def test_status_of_each_state(server: Server, empty: str, dsn: str) -> None:
     run(
         dsn,
         "ALTER TABLE rbac.roles ALTER description TYPE text",
-        "UPDATE qeetid_authz.meta SET version = 3",
+        "UPDATE qeetid_authz.meta SET version = 4",
     )
-    assert status(dsn) == Status(3, 2, (), ())
+    assert status(dsn) == Status(4, 3, (), ())
     assert not status(dsn).is_ready
 
 
@@ -260,7 +260,7 @@ def test_a_table_lost_after_migrating_is_told(dsn: str) -> None:
     migrate(dsn)
     run(dsn, "DROP TABLE rbac.user_roles")
 
-    assert status(dsn) == Status(2, 2, BOTH, ("table rbac.user_roles is missing",))
+    assert status(dsn) == Status(3, 3, BOTH, ("table rbac.user_roles is missing",))
     with pytest.raises(SchemaError, match=r"rbac\.user_roles"):
         migrate(dsn)
 
@@ -268,10 +268,10 @@ def test_a_table_lost_after_migrating_is_told(dsn: str) -> None:
 def test_a_later_version_is_refused(dsn: str) -> None:
     """A schema that a later release installed is left alone."""
     migrate(dsn)
-    run(dsn, "UPDATE qeetid_authz.meta SET version = 3")
+    run(dsn, "UPDATE qeetid_authz.meta SET version = 4")
     before = versions(dsn)
 
-    with pytest.raises(DatabaseError, match=r"version 3.*upgrade qeetid-authz"):
+    with pytest.raises(DatabaseError, match=r"version 4.*upgrade qeetid-authz"):
         migrate(dsn)
 
     assert before == versions(dsn)
@@ -372,7 +372,7 @@ async def test_the_first_version_is_not_followed(dsn: str, user: str) -> None:
     )
     lodger = make_conninfo(dsn, user="lodger", password="x")
     address = dsn if user == "superuser" else lodger
-    says = "version 1, this program reads 2"
+    says = "version 1, this program reads 3"
     try:
         with pytest.raises(NotMigratedError, match=says):
             Authorizer.open(address)
@@ -540,7 +540,7 @@ def test_removing_leaves_no_trace(dsn: str, hardened: bool) -> None:
     remove(dsn)
 
     assert before == fingerprint(dsn)
-    assert status(dsn) == Status(None, 2, (), ())
+    assert status(dsn) == Status(None, 3, (), ())
     assert migrate(dsn) == READY
 
 

@@ -24,7 +24,7 @@ from tests.integration.servers import (
     without_roles,
 )
 
-READY = Status(version=2, latest=2, disarmed=(), differences=())
+READY = Status(version=3, latest=3, disarmed=(), differences=())
 PASSWORD = "x"
 
 
@@ -121,7 +121,7 @@ def test_an_owner_migrates_with_roles_made_for_him(server: Server) -> None:
 
         remove(owner)
 
-        assert status(owner) == Status(None, 2, (), ())
+        assert status(owner) == Status(None, 3, (), ())
         assert rows(
             dsn, "SELECT count(*) FROM pg_roles WHERE rolname ~ '^qeetid_authz'"
         ) == [(2,)]

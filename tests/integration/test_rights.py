@@ -27,7 +27,7 @@ from tests.integration.servers import (
 from tests.tables import write
 from tests.writes import random_tables
 
-READY = Status(version=2, latest=2, disarmed=(), differences=())
+READY = Status(version=3, latest=3, disarmed=(), differences=())
 PASSWORD = "x"
 
 

@@ -17,7 +17,7 @@ from tests.integration.servers import BINARIES, rows, run, version_of
 from tests.tables import write
 from tests.writes import random_tables
 
-READY = Status(version=2, latest=2, disarmed=(), differences=())
+READY = Status(version=3, latest=3, disarmed=(), differences=())
 ADD_A_KEY = "INSERT INTO rbac.permissions (key) VALUES ('town:new')"
 COUNT_IT = "SELECT count(*) FROM rbac.permissions WHERE key = 'town:new'"
 

@@ -85,9 +85,9 @@ def test_only_a_continuous_history_is_followed(
 @given(st.integers(0, 100_000), st.booleans(), st.floats(0, 1))
 def test_pauses_are_bounded(failures: int, busy: bool, jitter: float) -> None:
     """No pause exceeds the interval in good times, nor five seconds in bad ones."""
-    replica = Replica(0.02, failures=failures)
+    replica = Replica(0.02, failures=failures, is_busy=busy)
 
-    pause = replica.pause(busy=busy, jitter=jitter)
+    pause = replica.pause(jitter)
 
     assert 0 < pause <= (5.0 if failures else 0.02)
 
@@ -100,9 +100,9 @@ def test_loading_in_vain_slows_down() -> None:
     pauses = []
     for _ in range(20):
         replica.advanced(cursor, "pruned")
-        pauses.append(replica.pause(busy=False, jitter=1.0))
+        pauses.append(replica.pause(1.0))
     replica.advanced(cursor, None)
 
     assert sorted(pauses) == pauses
     assert pauses[0] <= 0.02 < pauses[-1] <= 5.0
-    assert replica.pause(busy=False, jitter=1.0) <= 0.02
+    assert replica.pause(1.0) <= 0.02

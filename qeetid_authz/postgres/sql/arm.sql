@@ -141,8 +141,8 @@ GRANT SELECT ON auth.refresh_tokens, auth.oidc_refresh_tokens TO qeetid_authz_re
 
 GRANT SELECT ON qeetid_authz.meta, qeetid_authz.change_log, qeetid_authz.sources
     TO qeetid_authz_reader;
-GRANT EXECUTE ON FUNCTION qeetid_authz.incarnation, qeetid_authz.coverage
-    TO qeetid_authz_reader;
+GRANT EXECUTE ON FUNCTION qeetid_authz.incarnation, qeetid_authz.coverage,
+    qeetid_authz.look TO qeetid_authz_reader;
 
 -- Granting what one may not grant is a mere warning.
 DO $$

@@ -1,5 +1,10 @@
+-- name: look
+-- The snapshot, whether the feed can be trusted in it, and whether there may be news.
+SELECT snapshot, incarnation, version, floor, disarmed, fingerprint, news
+FROM qeetid_authz.look(%(xmax)s::text::xid8, %(running)s::text[]::xid8[]);
+
 -- name: begin
--- A poll is one short transaction with one snapshot.
+-- A poll that reads facts is one short transaction with one snapshot.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 
 -- name: limit_lock
@@ -23,12 +28,12 @@ SET LOCAL enable_seqscan = on;
 LOCK TABLE rbac.permissions, rbac.roles, rbac.role_permissions, rbac.user_roles,
     rbac.group_roles, tenant.groups, tenant.group_members, tenant.tenants,
     "user".users, auth.api_keys, auth.service_principals, auth.agents, auth.sessions,
-    auth.oidc_clients, tenant.ip_rules, tenant.ip_rules_config
+    auth.oidc_clients, tenant.ip_rules, tenant.ip_rules_config, qeetid_authz.change_log
 IN ACCESS SHARE MODE;
 
 -- name: probe
 -- The snapshot, and whether the feed can be trusted in it.
-SELECT pg_current_snapshot()::text, pg_is_in_recovery(),
+SELECT pg_current_snapshot()::text,
     CASE WHEN NOT pg_is_in_recovery() THEN qeetid_authz.incarnation() END,
     meta.version, meta.floor::text::bigint, coverage.disarmed, coverage.fingerprint
 FROM qeetid_authz.meta, qeetid_authz.coverage();

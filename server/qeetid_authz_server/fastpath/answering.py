@@ -3,6 +3,8 @@
 from qeetid_authz_server.fastpath.checks import LastCaller, PlainChecks
 from qeetid_authz_server.fastpath.introspections import LastAsker, PlainIntrospections
 
+_GET = ord("G")
+
 
 class Remembered:
     """What is remembered of one connection: who asked last, and in what words.
@@ -35,6 +37,6 @@ class FastPath:
             data: what came in, from the start of a request on.
             remembered: of the connection that it came in on.
         """
-        if data.startswith(b"GET "):
+        if data[0] == _GET:
             return self._checks.answer(data, remembered.caller)
         return self._introspections.answer(data, remembered.asker)

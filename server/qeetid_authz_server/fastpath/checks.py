@@ -11,11 +11,11 @@ from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.credentials.authentication import Recognised
 from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.errors import AuthzError
-from qeetid_authz.principal import Principal
 from qeetid_authz.revision import Revision
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.fastpath.heads import (
     END,
+    Asked,
     NotPlainError,
     read_fields,
     read_line,
@@ -24,10 +24,12 @@ from qeetid_authz_server.fastpath.heads import (
 from qeetid_authz_server.health import Health
 from qeetid_authz_server.logs import REQUEST_LOG, log_request
 from qeetid_authz_server.requestids import decent_request_id, request_ids
-from qeetid_authz_server.responses import decision_head, decision_tail
+from qeetid_authz_server.responses import ID_FIELD, decision_head, decision_tail
 from qeetid_authz_server.wire import ALLOWED, DENIED
 
 _AT_ONCE = 64  # checks that come together
+_NEVER = -1  # edition
+_PARTS, _ID = 5, 3  # of an answer, and which of them is the request's id
 
 
 class LastCaller:
@@ -36,17 +38,28 @@ class LastCaller:
     Attributes:
         block: the fields of the last head, as they came.
         authorization: the credential that they held, if any.
-        request_id: what they called the request; None if that is no decent name.
+        request_id: what they called the request; nothing if that is no decent name.
         known: for whom the credential stood.
+        tenant_id: theirs.
+        edition: of the facts by which they may ask, where only facts could change that.
     """
 
-    __slots__ = ("authorization", "block", "known", "request_id")
+    __slots__ = (
+        "authorization",
+        "block",
+        "edition",
+        "known",
+        "request_id",
+        "tenant_id",
+    )
 
     def __init__(self) -> None:
         self.block = b""
         self.authorization: str | None = None
-        self.request_id: str | None = None
+        self.request_id = b""
         self.known: Recognised | None = None
+        self.tenant_id = ""
+        self.edition = _NEVER
 
     def read(self, block: bytes) -> None:
         """Take in the fields of another head.
@@ -59,9 +72,10 @@ class LastCaller:
             raise NotPlainError
         given = text_of(fields, b"authorization")
         if not compare_digest(given or "", self.authorization or ""):
-            self.known = None
+            self.known, self.edition = None, _NEVER
         self.authorization = given
-        self.request_id = decent_request_id(text_of(fields, b"x-request-id"))
+        request_id = decent_request_id(text_of(fields, b"x-request-id")) or ""
+        self.request_id = request_id.encode()
         self.block = block
 
 
@@ -77,13 +91,14 @@ class PlainChecks:
             health: what knows when nothing new is begun any more.
         """
         self._authorizer = authorizer
+        self._check = authorizer.check
         self._gate = gate
         self._health = health
         self._made: Iterator[str] = request_ids()
         self._revision: Revision | None = None
-        self._head = ""
+        self._head = b""
         self._date = ""
-        self._allowed = self._denied = ""
+        self._allowed = self._denied = b""
 
     def answer(self, data: bytes, caller: LastCaller) -> bytes:
         """The answers to plain checks; nothing if anything else is with them.
@@ -94,65 +109,93 @@ class PlainChecks:
         """
         if self._health.draining:
             return b""
-        began = perf_counter()
-        self._tell_time()
-        answers: list[str] = []
-        named: list[str] = []
-        start, size = 0, len(data)
+        is_logged = REQUEST_LOG.isEnabledFor(DEBUG)
+        began = perf_counter() if is_logged else 0.0
+        if rfc822_formatted_time() is not self._date:
+            self._tell_time()
+        answers: list[bytes] = []
         try:
-            while start < size:
-                middle, end = data.find(b"\r\n", start), data.find(END, start)
-                # Of too many the framework lets others have a turn in between.
-                if end < 0 or len(answers) == _AT_ONCE:
-                    return b""
-                end += len(END)
-                block = data[middle:end]
-                if not compare_digest(block, caller.block):
-                    caller.read(block)
-                request_id = caller.request_id or next(self._made)
-                answers.append(self._one(data[start:middle], caller, request_id))
-                named.append(request_id)
-                start = end
+            if not self._answer_alike(data, caller, answers):
+                self._answer_each(data, caller, answers)
         except (NotPlainError, AuthzError):
             return b""
-        if REQUEST_LOG.isEnabledFor(DEBUG):
-            for request_id in named:
-                log_request("GET", "/v1/check", 200, request_id, began)
-        return "".join(answers).encode()
+        if is_logged:
+            for request_id in answers[_ID::_PARTS]:
+                log_request("GET", "/v1/check", 200, request_id.decode(), began)
+        return b"".join(answers)
 
     def _tell_time(self) -> None:
-        date = rfc822_formatted_time()
-        if date is not self._date:
-            self._date = date
-            self._allowed = decision_tail(ALLOWED, date)
-            self._denied = decision_tail(DENIED, date)
+        self._date = rfc822_formatted_time()
+        self._allowed = decision_tail(ALLOWED, self._date)
+        self._denied = decision_tail(DENIED, self._date)
 
-    def _one(self, line: bytes, caller: LastCaller, request_id: str) -> str:
-        """The answer to one plain check.
+    def _answer_alike(
+        self, data: bytes, caller: LastCaller, answers: list[bytes]
+    ) -> bool:
+        """Answer one check, if it differs from the last in its first line only."""
+        size = len(caller.block)
+        if not compare_digest(data[-size:], caller.block):
+            return False
+        try:
+            asked = read_line(data[:-size])
+        except NotPlainError:
+            return False  # It may be several.
+        self._answer_one(asked, caller, answers)
+        return True
+
+    def _answer_each(
+        self, data: bytes, caller: LastCaller, answers: list[bytes]
+    ) -> None:
+        """Answer one check after the other."""
+        start = 0
+        while start < len(data):
+            middle, at = data.find(b"\r\n", start), data.find(END, start)
+            # Of too many the framework lets others have a turn in between.
+            if at < 0 or len(answers) == _AT_ONCE * _PARTS:
+                raise NotPlainError
+            end = at + len(END)
+            if not compare_digest(data[middle:end], caller.block):
+                caller.read(data[middle:end])
+            self._answer_one(read_line(data[start:middle]), caller, answers)
+            start = end
+
+    def _answer_one(
+        self, asked: Asked, caller: LastCaller, answers: list[bytes]
+    ) -> None:
+        """Answer one check, in parts of which the request's id is one.
 
         Raises:
-            NotPlainError: it isn't one, or this isn't the place to refuse it.
+            NotPlainError: this isn't the place to refuse it.
             AuthzError: there is nothing to answer from.
         """
-        asks = None if self._gate.is_open else self._who_asks(caller)
-        asked = read_line(line)
-        if asks is not None and asks.tenant_id != asked.tenant_id:
+        if not self._gate.is_open and self._who_asks(caller) != asked.tenant_id:
             raise NotPlainError
-        decision = self._authorizer.check(asked.principal, asked.permission)
+        decision = self._check(asked.principal, asked.permission)
         if decision.reason is Reason.STALE:
             raise NotPlainError
         basis = decision.basis
         if basis.revision is not self._revision:
             self._revision = basis.revision
             self._head = decision_head(basis.revision)
-        tail = self._allowed if decision.allowed else self._denied
-        return f"{self._head}{basis.age:.3f}\r\nX-Request-Id: {request_id}{tail}"
+        answers += (
+            self._head,
+            b"%.3f" % basis.age,
+            ID_FIELD,
+            caller.request_id or next(self._made).encode(),
+            self._allowed if decision.allowed else self._denied,
+        )
 
-    def _who_asks(self, caller: LastCaller) -> Principal:
-        """Who asks, if that is known without waiting, and may."""
+    def _who_asks(self, caller: LastCaller) -> str:
+        """The tenant of who asks, if that is known without waiting, and who may."""
+        edition = self._authorizer.edition
+        if caller.edition == edition:
+            return caller.tenant_id
         known = caller.known
         if known is None or not self._gate.stands(known):
             known = caller.known = self._gate.recall(caller.authorization)
         if known is None or not self._gate.may_ask(known.principal):
             raise NotPlainError
-        return known.principal
+        caller.tenant_id = known.principal.tenant_id
+        if known.is_endless:
+            caller.edition = known.edition
+        return caller.tenant_id
