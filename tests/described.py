@@ -1,12 +1,12 @@
 """An index in a form that compares equal when indexes say the same."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.directory import Directory
 from qeetid_authz.index.index import Index
-from qeetid_authz.index.tenant import Profile
+from qeetid_authz.index.tenant import Profile, Tenant
 
 
 def describe(index: Index) -> dict[str, Any]:
@@ -44,12 +44,17 @@ def describe(index: Index) -> dict[str, Any]:
                 "status": tenant.status,
                 "roles": tenant.roles,
                 "group_roles": tenant.group_roles,
-                "rows": rows(id_, tenant.profiled()),
+                "rows": rows(id_, _profiled(tenant)),
                 "profiles": {key: p.users for key, p in tenant.profiles.items()},
             }
             for id_, tenant in index.tenants.items()
         },
     }
+
+
+def _profiled(tenant: Tenant) -> Iterator[tuple[Id, Profile]]:
+    profiles = tenant.numbered()
+    return ((user, profiles[number]) for user, number in tenant.rows.items())
 
 
 def _names(directory: Directory[Any]) -> dict[Any, list[Id]]:

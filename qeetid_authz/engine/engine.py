@@ -20,6 +20,7 @@ from qeetid_authz.engine.published import CREDENTIAL_MARGIN
 from qeetid_authz.engine.roster import Roster, require_principal
 from qeetid_authz.errors import NotOpenError, PermissionDenied
 from qeetid_authz.ids import Id, format_id, parse_id
+from qeetid_authz.index.holders import Holders
 from qeetid_authz.index.iprules import parse_address
 from qeetid_authz.index.permissions import Grants
 from qeetid_authz.model import Semantics
@@ -329,13 +330,12 @@ class Engine(Roster):
             entry = index.tenants.get(tenant)
             if entry is None or self.is_stale or not index.is_open(entry):
                 return iter(())
-            holders = index.holders(tenant, key, begin)
+            holders = Holders(index, tenant, key).after(begin)
             if index.is_strict:
                 machines = index.identities.registered_for(tenant, key)
                 later = sorted(each for each in machines if each > begin)
                 holders = _distinct(merge(holders, later))
-            found = list(islice(holders, limit))
-        return map(format_id, found)
+        return map(format_id, islice(holders, limit))
 
 
 def _distinct(ordered: Iterable[Id]) -> Iterator[Id]:

@@ -39,6 +39,12 @@ class Users:
             else:
                 self._rows = Rows.of_run(run, self._number(status))
 
+    def copy(self) -> "Users":
+        """The same, on its own from now on."""
+        other = Users()
+        other._statuses, other._rows = self._statuses.copy(), self._rows.copy()
+        return other
+
     def get(self, user: Id) -> str | None:
         """The status of a user, or None."""
         number = self._rows.get(user)
@@ -153,6 +159,14 @@ class Identities:
             and machine.tenant == tenant
             and machine.status == ACTIVE
         )
+
+    def as_of_now(self) -> "Identities":
+        """What `may_act` goes by; later changes make no difference to it."""
+        other = Identities()
+        other.users = self.users.copy()
+        other.services.rows = self.services.rows.copy()
+        other.agents.rows = self.agents.rows.copy()
+        return other
 
     def registered_for(self, tenant: Id, scope: str) -> Iterator[Id]:
         """The machines of a tenant that may act and are registered with a scope."""

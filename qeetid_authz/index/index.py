@@ -1,12 +1,12 @@
 """What a replica knows, compiled so that a question needs a lookup or two."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.identities import Identities
 from qeetid_authz.index.iprules import IpPolicy
 from qeetid_authz.index.permissions import Grants, Vocabulary
-from qeetid_authz.index.tenant import NOWHERE, Ids, Profile, Role, Tenant
+from qeetid_authz.index.tenant import NOWHERE, Profile, Role, Tenant
 from qeetid_authz.model import ACTIVE, IpRule, Owned, Semantics
 
 
@@ -108,42 +108,13 @@ class Index:
 
     def _mask(self, tenant: Id, profile: Profile) -> int:
         """All that roles held directly and groups grant together."""
-
-        def role_mask(roles: Ids) -> int:
-            mask = 0
-            for _, role in self.counted_roles(tenant, roles):
-                mask |= role.mask
-            return mask
-
-        mask = role_mask(profile.roles)
-        entry = self.tenants[tenant]
-        for group, _ in self.counted_groups(tenant, profile.groups):
-            mask |= entry.group_mask(group, role_mask)
+        bound = self.tenants[tenant].group_roles.get
+        groups = self.counted_groups(tenant, profile.groups)
+        roles = set(profile.roles).union(*(bound(group, ()) for group, _ in groups))
+        mask = 0
+        for _, role in self.counted_roles(tenant, roles):
+            mask |= role.mask
         return mask
-
-    def holders(self, tenant: Id, key: str, after: Id = b"") -> Iterator[Id]:
-        """Those who may act and hold a key by roles, by id.
-
-        Args:
-            tenant: where.
-            key: of a permission.
-            after: only those whose id is greater.
-        """
-        entry = self.tenants[tenant]
-        referred = entry.roles
-        if not self.is_strict:
-            referred = referred | {
-                role for role, among in self.foreign_roles.items() if tenant in among
-            }
-        roles = self.carriers(referred, key)
-        if not roles:
-            return
-        groups = {group for group, _ in self.carrying_groups(tenant, roles)}
-        for user, profile in entry.profiled(after):
-            if roles.isdisjoint(profile.roles) and groups.isdisjoint(profile.groups):
-                continue
-            if self.may_act(tenant, user):
-                yield user
 
     def carriers(self, roles: set[Id], key: str) -> set[Id]:
         """Those of some roles that carry a key."""
@@ -164,7 +135,7 @@ class Index:
             [group for group, bound in bound_to.items() if not roles.isdisjoint(bound)],
         )
 
-    def counted_roles(self, tenant: Id, ids: Ids) -> list[tuple[Id, Role]]:
+    def counted_roles(self, tenant: Id, ids: Iterable[Id]) -> list[tuple[Id, Role]]:
         """Those roles whose grants count in a tenant: in strict, its own."""
         known, strict = self.roles, self.is_strict
         return [

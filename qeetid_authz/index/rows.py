@@ -119,15 +119,19 @@ class Rows:
             del self._leaves[place], self._firsts[place]
         return _number(leaf, at)
 
-    def items(self, after: Id = b"") -> Iterator[tuple[Id, int]]:
-        """Ids and their numbers in order, from the first that is greater than `after`."""
+    def items(self) -> Iterator[tuple[Id, int]]:
+        """Ids and their numbers, in order."""
+        for ids, numbers in self.leaves():
+            yield from zip(ids, numbers, strict=True)
+
+    def leaves(self, after: Id = b"") -> Iterator[tuple[list[Id], "array[int]"]]:
+        """The same in pieces, from the first id on that is greater than `after`."""
         place = bisect_right(self._firsts, after) - 1
         ids, numbers = _parts(self._leaves[place])
         begin = bisect_right(ids, after)
-        yield from zip(ids[begin:], numbers[begin:], strict=True)
+        yield ids[begin:], numbers[begin:]
         for at in range(place + 1, len(self._leaves)):
-            ids, numbers = _parts(self._leaves[at])
-            yield from zip(ids, numbers, strict=True)
+            yield _parts(self._leaves[at])
 
 
 def _find(leaf: bytes, id_: Id) -> int:

@@ -1,6 +1,6 @@
 """One tenant compiled: its roles, its groups, and who holds which of them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import TypeAlias
 
@@ -64,7 +64,8 @@ class Tenant:
 
     Attributes:
         status: `active`, `suspended` or `deleted`; None without a row of its own.
-        rows: user -> number of a profile, of all who hold anything.
+        rows: user -> number of a profile, of all who hold anything; others take their
+            place, they never change.
         profiles: (roles, groups) -> profile.
         group_roles: group -> ids of the roles bound to it in this tenant, sorted.
         roles: ids of the roles that the tenant owns.
@@ -72,7 +73,6 @@ class Tenant:
     """
 
     __slots__ = (
-        "_group_masks",
         "_left",
         "_numbered",
         "_unused",
@@ -91,7 +91,6 @@ class Tenant:
         self.group_roles: dict[Id, Ids] = {}
         self.roles: set[Id] = set()
         self.edition = 0
-        self._group_masks: dict[Id, int] = {}
         self._numbered: list[Profile] = []
         self._unused: list[int] = []
         self._left: list[int] = []
@@ -118,15 +117,6 @@ class Tenant:
     def revise(self) -> None:
         """What roles or groups grant has changed: no grants worked out still stand."""
         self.edition += 1
-        self._group_masks.clear()
-
-    def group_mask(self, group: Id, work_out: Callable[[Ids], int]) -> int:
-        """What a group's roles grant, worked out once an edition."""
-        mask = self._group_masks.get(group)
-        if mask is None:
-            roles = self.group_roles.get(group, ())
-            mask = self._group_masks[group] = work_out(roles)
-        return mask
 
     def fill(self, held: Mapping[Id, tuple[Ids, Ids]]) -> None:
         """Give a tenant without rows those of its users' roles and groups."""
@@ -173,7 +163,6 @@ class Tenant:
         number = (self.rows if rows is None else rows).get(user)
         return None if number is None else self._numbered[number]
 
-    def profiled(self, after: Id = b"") -> Iterator[tuple[Id, Profile]]:
-        """Users with their profiles, by id, those whose id is greater than `after`."""
-        for user, number in self.rows.items(after):
-            yield user, self._numbered[number]
+    def numbered(self) -> list[Profile]:
+        """The profiles, each at its number, as of now."""
+        return self._numbered.copy()

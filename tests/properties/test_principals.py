@@ -11,6 +11,7 @@ from qeetid_authz.engine.engine import Engine
 from qeetid_authz.ids import format_id
 from qeetid_authz.model import Semantics
 from qeetid_authz.principal import Kind, Principal
+from qeetid_authz.revision import Revision
 from tests import principals
 from tests.principals import ADDRESSES, NOW, random_principal
 from tests.tables import Seeded, Tables
@@ -190,6 +191,26 @@ def test_a_user_id_names_anybody(random: Random, how: Semantics) -> None:
                 named = engine.principal_for(who.id, who.tenant_id)
                 if how is Semantics.STRICT:
                     assert allowed is engine.can(named, key)
+
+
+@given(randoms, semantics)
+def test_holders_are_those_of_the_call(random: Random, how: Semantics) -> None:
+    """What changes while they are read makes no difference to who they are."""
+    tables = random_tables(random)
+    engine = engine_over(tables, how)
+    asked = [(format_id(tenant), key) for tenant in TENANTS for key in SCOPES]
+    before = [set(engine.who_can(*each)) for each in asked]
+    begun = [engine.who_can(*each) for each in asked]
+    first = [next(each, None) for each in begun]
+    for turn in range(6):
+        former = tables.copy()
+        for _ in range(random.choice((1, 4, 40))):
+            random_write(tables, random)
+        revision = Revision("life", turn, turn)
+        engine.publish(tables.changes_since(former, random, revision), 0.0)
+
+    after = [{one, *rest} - {None} for one, rest in zip(first, begun, strict=True)]
+    assert before == after
 
 
 @given(randoms)

@@ -26,9 +26,9 @@ def test_rows_say_what_a_dict_says(
     assert sorted(known.items()) == list(rows.items())
     assert sorted(known) == list(rows)
     assert len(known) == len(rows)
-    assert [each for each in sorted(known.items()) if each[0] > after] == list(
-        rows.items(after)
-    )
+    assert [each for each in sorted(known.items()) if each[0] > after] == [
+        each for leaf in rows.leaves(after) for each in zip(*leaf, strict=True)
+    ]
     for id_ in [*known, *(id_ for id_, _ in changes), after]:
         assert known.get(id_) == rows.get(id_)
         assert (id_ in known) is (id_ in rows)

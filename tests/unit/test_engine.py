@@ -19,7 +19,7 @@ from qeetid_authz import (
 from qeetid_authz.document import read_document, snapshot
 from qeetid_authz.ids import format_id
 from qeetid_authz.index.permissions import Vocabulary, mask_of, positions
-from qeetid_authz.model import Changes, Owned
+from qeetid_authz.model import Changes, Machine, Owned, Semantics
 from qeetid_authz.revision import DOCUMENT_REVISION, Revision
 from tests.tables import Tables, named
 
@@ -115,6 +115,37 @@ def test_who_can_comes_in_pages(engine: Engine) -> None:
         engine.who_can(ACME, "billing:read", limit=0)
     with pytest.raises(ValueError, match="`ann` is no UUID"):
         engine.who_can(ACME, "billing:read", after="ann")
+
+
+def test_who_can_tells_of_the_revision_it_was_asked_at() -> None:
+    """A user, a service and an agent who are stopped while it is read are in it."""
+    tenant, role, key = named("tenant", 1), named("role", 1), named("permission", 1)
+    holders = sorted(named(kind, 1) for kind in ("user", "service", "agent"))
+    user_, service, agent = (named(kind, 1) for kind in ("user", "service", "agent"))
+    active, disabled = (Machine(tenant, (), each) for each in ("active", "disabled"))
+    tables = Tables(
+        permissions={key: "a:b"},
+        roles={role: Owned(tenant, "r")},
+        tenants={tenant: "active"},
+        users={user_: "active"},
+        services={service: active},
+        agents={agent: active},
+        role_permissions={(role, key)},
+        user_roles={(tenant, holder, role) for holder in holders},
+    )
+    engine = Engine()
+    engine.publish(tables.snapshot(), 0.0)
+    asked = engine.who_can(format_id(tenant), "a:b")
+    later = Changes(
+        Revision("life", 2, 2),
+        users={user_: "suspended"},
+        services={service: disabled},
+        agents={agent: disabled},
+    )
+    engine.publish(later, 0.0)
+
+    assert [format_id(holder) for holder in holders] == list(asked)
+    assert [] == list(engine.who_can(format_id(tenant), "a:b"))
 
 
 def test_equal_questions_share_a_decision_until_the_next_revision() -> None:
