@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import blake2b
 from math import isfinite
 from typing import TypedDict, Unpack
 
@@ -133,6 +132,8 @@ class Principal:
             actor and actor.key.hex(),
             expires_at,
         )
+        from hashlib import blake2b  # noqa: PLC0415  (which loads OpenSSL)
+
         digest = blake2b(repr(told_apart).encode(), digest_size=32).digest()
         return cls(
             kind,

@@ -1,7 +1,6 @@
 """A revision: which transactions of which database an index has seen."""
 
 from dataclasses import dataclass
-from hashlib import blake2s
 from typing import Self
 
 
@@ -35,6 +34,8 @@ class Revision:
         text = f"{self.incarnation}@{self.xmin}:{self.xmax}"
         if not self.running:
             return text
+        from hashlib import blake2s  # noqa: PLC0415  (which loads OpenSSL)
+
         running = ",".join(map(str, self.running)).encode()
         return f"{text}:{blake2s(running, digest_size=6).hexdigest()}"
 

@@ -131,8 +131,7 @@ class Engine(Roster):
                 decision = decisions[self._reasons[principal.key][key]]
             except (KeyError, AttributeError, TypeError):
                 return self._seat_and_check(principal, key)
-            is_current = self._clock() - decision.basis.current_at <= self.max_staleness
-            if is_current and self._decisions is decisions:
+            if self._clock() <= self._stale_from and self._decisions is decisions:
                 return decision
         question = self._question(principal, key, ip)
         with self._lock:

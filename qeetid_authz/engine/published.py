@@ -72,6 +72,7 @@ class Published:
         self._decisions: dict[str, Decision] = {}
         self._index: Index | None = None
         self._basis = Basis(NO_REVISION, 0.0, clock)
+        self._stale_from = max_staleness
         self._expired = False
         self._is_shut = False
         self.edition = 0
@@ -126,6 +127,8 @@ class Published:
             else:
                 self._basis = Basis(revision, current_at, self._clock)
                 self._decisions = {}
+            # After that: no decision of a revision before is given for longer.
+            self._stale_from = current_at + self.max_staleness
             self._expired = False
             if is_other:  # Now, so that who looked meanwhile looks again.
                 self.edition += 1
@@ -151,7 +154,7 @@ class Published:
             Whether everything is denied now.
         """
         with self._lock:
-            if not only_if_old or self.age > self.max_staleness:
+            if not only_if_old or self._clock() > self._stale_from:
                 self._expired = True
                 self._seats.clear()
                 self.edition += 1
@@ -211,4 +214,4 @@ class Published:
     @property
     def is_stale(self) -> bool:
         """Whether everything is denied because the index is too old."""
-        return self._expired or self.age > self.max_staleness
+        return self._expired or self._clock() > self._stale_from

@@ -19,7 +19,7 @@ from qeetid_authz import (
 from qeetid_authz.document import read_document, snapshot
 from qeetid_authz.ids import format_id
 from qeetid_authz.index.permissions import Vocabulary, mask_of, positions
-from qeetid_authz.model import Changes, Machine, Owned, Semantics
+from qeetid_authz.model import Changes, Machine, Owned
 from qeetid_authz.revision import DOCUMENT_REVISION, Revision
 from tests.tables import Tables, named
 
