@@ -20,9 +20,10 @@ FLATNESS = 1.2
 PASSES = 300
 
 PERMISSIONS, USERS, GROUPS = "by permissions", "by users", "by groups of the user"
+ROLES = "by roles of the tenant"
 SHAPED = "by shape"
 ONE, IN_TURN = "one principal", f"{COUNT:,} in turn"
-FLAT_FROM = {PERMISSIONS: 10, USERS: 1_000, GROUPS: 1}
+FLAT_FROM = {PERMISSIONS: 10, USERS: 1_000, GROUPS: 1, ROLES: 1}
 """The sizes from which on a question must cost the same."""
 
 
@@ -77,6 +78,7 @@ def cases(settings: Settings) -> list[Case]:
         Case(PERMISSIONS, (1, 10, 100, 1_000, 13_790)),
         Case(USERS, (100, 1_000, 10_000, 100_000, 1_000_000)),
         Case(GROUPS, (1, 10, 100, 1_000, 10_000)),
+        Case(ROLES, (1, 10, 100, 1_000, 10_000)),
     ]
     return [*axes, Case(SHAPED, tuple(shapes))]
 
@@ -129,6 +131,9 @@ def _subject(
         USERS: lambda: Shape(users=size),
         GROUPS: lambda: Shape(
             users=users, groups=max(100, size), roles=200, first_groups=size
+        ),
+        ROLES: lambda: Shape(
+            users=users, groups=1_000, roles=size, roles_per_group=min(size, 2)
         ),
         PERMISSIONS: lambda: Shape(
             users=users,

@@ -16,6 +16,7 @@ from bench.synthesis import SHAPES, Shape, Tenancy, facts, synthesise
 from qeetid_authz.engine.engine import Engine
 
 CATALOGUE, TENANTS = "catalogue, 100,000 users", "tenants of 10 users"
+ROLES = "roles, 1,000 users"
 WEIGHED = 1_000
 """Users from which on the index weighs more than the noise of a process."""
 
@@ -29,7 +30,11 @@ def cases(settings: Settings) -> list[Case]:
         Case(f"{count:,} {TENANTS}", (10, count))
         for count in (1, 10, 100, 1_000, 10_000)
     ]
-    return [*usual, *tenants, Case(CATALOGUE, (100_000,))]
+    roles = [
+        Case(f"{count:,} {ROLES}", (1_000, 1, count))
+        for count in (1, 10, 100, 1_000, 10_000)
+    ]
+    return [*usual, *tenants, *roles, Case(CATALOGUE, (100_000,))]
 
 
 def measure(case: Case, settings: Settings) -> Iterator[Figure]:
@@ -74,9 +79,8 @@ def measure(case: Case, settings: Settings) -> Iterator[Figure]:
 def _axis(case: Case) -> tuple[str | None, int]:
     if case.label == CATALOGUE:
         return None, 0
-    if len(case.sizes) > 1:
-        return "by tenants", case.sizes[1]
-    return "by users", case.sizes[0]
+    axes = ("by users", "by tenants", "by roles")
+    return axes[len(case.sizes) - 1], case.sizes[-1]
 
 
 def _tenancy(case: Case, settings: Settings) -> Tenancy:
@@ -85,10 +89,13 @@ def _tenancy(case: Case, settings: Settings) -> Tenancy:
         shape = Shape(users=users, groups=1_000)
         catalogue = choose(settings.catalogue, settings.seed)
         return synthesise(shape, settings.seed, catalogue)
-    if len(case.sizes) > 1:
-        many = SHAPES["many tenants"]
-        return synthesise(replace(many, tenants=case.sizes[1]), settings.seed)
-    return synthesise(Shape(users=users, groups=1_000, roles=100), settings.seed)
+    shape = Shape(users=users, groups=1_000, roles=100)
+    axis, size = _axis(case)
+    if axis == "by tenants":
+        shape = replace(SHAPES["many tenants"], tenants=size)
+    elif axis == "by roles":
+        shape = replace(shape, roles=size, roles_per_group=min(size, 2))
+    return synthesise(shape, settings.seed)
 
 
 SCENARIO = Scenario(

@@ -6,6 +6,7 @@ the writer share the machine.
 """
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from time import monotonic, sleep
 
@@ -52,6 +53,7 @@ def measure(case: Case, _: Settings) -> Iterator[Figure]:
 async def _steady(here: World, seconds: int) -> list[Figure]:
     """Others join and leave a group, all the time."""
     async with await AsyncAuthorizer.open(here.dsn) as authorizer:
+        gc.freeze()  # as the sidecar does
         async with ticking() as idle:
             await asyncio.sleep(1)
         async with ticking() as late:
@@ -79,6 +81,7 @@ async def _bulk(here: World, size: int) -> list[Figure]:
     seen = []
     with Writer(here.dsn) as writer:
         async with await AsyncAuthorizer.open(here.dsn) as authorizer:
+            gc.freeze()
             async with ticking() as late:
                 for what in ("joined", "left"):
                     writer.begin(statements[what], given)

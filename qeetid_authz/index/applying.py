@@ -66,7 +66,8 @@ class _Application:
         bundling = Bundling(self.index, self.changes, self.revise_role)
         emptied = bundling.run()
         self.change_group_roles()
-        self.touched.grounds += self.moves.take_over(self.index)
+        self.moves.take_over(self.index)
+        self.touched.grounds += self.moves.grounds
         self.change_identities()
         self.change_ip_rules()
         self.forget(emptied)
@@ -195,9 +196,8 @@ class _Application:
     def forget(self, emptied: set[Id]) -> None:
         """Let go of what is gone and not referred to any more."""
         changes = self.changes
-        relations = (changes.user_roles, changes.group_members, changes.group_roles)
-        stamped = {tenant for relation in relations for tenant, _, _ in relation}
-        for id_ in changes.tenants.keys() | stamped | self.left:
+        stamped = {tenant for tenant, _, _ in changes.group_roles}
+        for id_ in changes.tenants.keys() | stamped | self.moves.tenants | self.left:
             if id_ in self.index.tenants and self.index.tenants[id_].is_void:
                 del self.index.tenants[id_]
         gone = {i for i, owned in changes.roles.items() if owned is None}

@@ -6,6 +6,7 @@ takes to put the new rows in the place of the old ones.
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.compiler import note_foreign
@@ -35,21 +36,38 @@ class Edges:
         return tuple(sorted(self.come.union(ids) - self.gone))
 
 
+Steps: TypeAlias = tuple[Any, ...]
+"""Which relation, what is held, and whether from now on: three by three, flat, since
+there may be many and the collector of garbage passes them by."""
+
+
 class Moves:
     """The moves of one set of changes.
 
     They are made on copies of the rows of those tenants that exist, before or after
     anything else of the changes is applied; `take_over` makes the rest.
+
+    Attributes:
+        tenants: of those who move.
+        grounds: whose rows may differ: a tenant's id and a user's, one after the other.
     """
 
     def __init__(self, changes: Changes) -> None:
         """Read what changed; nothing moves yet."""
-        self._edges: defaultdict[Id, defaultdict[Id, tuple[Edges, Edges]]]
-        self._edges = defaultdict(lambda: defaultdict(lambda: (Edges(), Edges())))
+        self._steps: defaultdict[Id, dict[Id, Steps]] = defaultdict(dict)
+        self._come: defaultdict[Id, tuple[set[Id], set[Id]]]
+        self._come = defaultdict(lambda: (set(), set()))
         self._made: dict[Id, Rows] = {}
         for kind, relation in enumerate((changes.user_roles, changes.group_members)):
             for (tenant, user, held), present in relation.items():
-                self._edges[tenant][user][kind].note(held, present=present)
+                steps = self._steps[tenant]
+                steps[user] = (*steps.get(user, ()), kind, held, present)
+                if present:
+                    self._come[tenant][kind].add(held)
+        self.tenants = self._steps.keys()
+        self.grounds = [
+            tenant + user for tenant, users in self._steps.items() for user in users
+        ]
 
     def make(self, index: Index) -> None:
         """Make the moves of tenants that exist; nobody sees them yet.
@@ -57,44 +75,29 @@ class Moves:
         Whoever applies changes to the index may do it, on any thread, while others
         ask.
         """
-        for tenant, users in self._edges.items():
+        for tenant, users in self._steps.items():
             entry = index.tenants.get(tenant)
             if entry is not None and tenant not in self._made:
                 self._made[tenant] = _moved(entry, users)
 
-    def take_over(self, index: Index) -> list[bytes]:
-        """Let the index have the new rows.
-
-        Returns:
-            Whose rows they are: a tenant's id and a user's, one after the other.
-        """
-        come = {tenant: _come(users) for tenant, users in self._edges.items()}
-        for tenant, held in come.items():
-            if any(held):
-                index.tenant(tenant)
+    def take_over(self, index: Index) -> None:
+        """Let the index have the new rows."""
+        for tenant in self._come:
+            index.tenant(tenant)
         self.make(index)
-        grounds = []
         for tenant, rows in self._made.items():
             index.tenants[tenant].take_over(rows)
-            roles, groups = come[tenant]
+        for tenant, (roles, groups) in self._come.items():
             note_foreign(index, tenant, roles=roles, groups=groups)
-            grounds += [tenant + user for user in self._edges[tenant]]
-        return grounds
 
 
-def _come(users: Mapping[Id, tuple[Edges, Edges]]) -> tuple[set[Id], set[Id]]:
-    """The roles and the groups that any of them got."""
-    roles, groups = set[Id](), set[Id]()
-    for of_roles, of_groups in users.values():
-        roles |= of_roles.come
-        groups |= of_groups.come
-    return roles, groups
-
-
-def _moved(entry: Tenant, users: Mapping[Id, tuple[Edges, Edges]]) -> Rows:
+def _moved(entry: Tenant, users: Mapping[Id, Steps]) -> Rows:
     rows = entry.rows.copy()
-    for user, (roles, groups) in users.items():
-        held = entry.profile(user, rows)
-        held_roles, held_groups = (held.roles, held.groups) if held else ((), ())
-        entry.move(rows, user, roles.onto(held_roles), groups.onto(held_groups))
+    for user, steps in users.items():
+        edges = Edges(), Edges()
+        for kind, held, present in zip(*[iter(steps)] * 3, strict=True):
+            edges[kind].note(held, present=present)
+        former = entry.profile(user, rows)
+        roles, groups = (former.roles, former.groups) if former else ((), ())
+        entry.move(rows, user, edges[0].onto(roles), edges[1].onto(groups))
     return rows

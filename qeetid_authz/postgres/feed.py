@@ -2,18 +2,20 @@
 
 A poll is a generator that yields batches of statements and is sent their rows: it
 knows neither connections nor waiting. `drive` and `drive_async` run it on either kind
-of psycopg connection, a round trip a batch.
+of psycopg connection, a round trip a batch. What takes long where there is much, it
+yields as well, to be sent what came of it: no event loop waits for that.
 
 Every update that comes out equals one snapshot of the database: the log says which
 keys may differ, and what they hold is read in the same snapshot. Where nothing has
 happened, one statement tells so.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, LiteralString, TypeAlias, TypeVar
-from uuid import UUID
 
 from psycopg import AsyncConnection, Connection, Error
 from psycopg.errors import InsufficientPrivilege
@@ -42,7 +44,8 @@ from qeetid_authz.revision import Revision
 Row: TypeAlias = tuple[Any, ...]
 Statement: TypeAlias = tuple[LiteralString, Mapping[str, Any] | None]
 Batch: TypeAlias = Sequence[Statement]
-Poll: TypeAlias = Generator[Batch, list[list[Row]], Update]
+Work: TypeAlias = Callable[[], Any]
+Poll: TypeAlias = Generator[Batch | Work, Any, Update]
 """An error of a batch is thrown in where the batch was asked for."""
 
 Thing = TypeVar("Thing")
@@ -108,43 +111,53 @@ def _read(replica: Replica) -> Poll:
 def drive(connection: Connection[Row], steps: Poll) -> Update:
     """Run a poll on a connection in autocommit mode."""
     try:
-        batch = next(steps)
+        step = next(steps)
         while True:
-            cursors = []
             try:
-                with connection.pipeline() if len(batch) > 1 else nullcontext():
-                    for query, parameters in batch:
-                        cursor = connection.cursor(binary=True)
-                        cursors.append(cursor.execute(query, parameters))
+                done = step() if callable(step) else _run(connection, step)
             except Error as error:
-                batch = steps.throw(error)
-                continue
-            batch = steps.send([c.fetchall() if c.description else [] for c in cursors])
+                step = steps.throw(error)
+            else:
+                step = steps.send(done)
     except StopIteration as stop:
         update: Update = stop.value
         return update
+
+
+def _run(connection: Connection[Row], batch: Batch) -> list[list[Row]]:
+    with connection.pipeline() if len(batch) > 1 else nullcontext():
+        cursors = [
+            connection.cursor(binary=True).execute(*statement) for statement in batch
+        ]
+    return [each.fetchall() if each.description else [] for each in cursors]
 
 
 async def drive_async(connection: AsyncConnection[Row], steps: Poll) -> Update:
     """Run a poll on an asynchronous connection in autocommit mode."""
     try:
-        batch = next(steps)
+        step = next(steps)
         while True:
-            cursors = []
             try:
-                async with connection.pipeline() if len(batch) > 1 else nullcontext():
-                    for query, parameters in batch:
-                        cursor = connection.cursor(binary=True)
-                        cursors.append(await cursor.execute(query, parameters))
+                if callable(step):
+                    done = await asyncio.to_thread(step)
+                else:
+                    done = await _run_async(connection, step)
             except Error as error:
-                batch = steps.throw(error)
-                continue
-            batch = steps.send(
-                [await c.fetchall() if c.description else [] for c in cursors]
-            )
+                step = steps.throw(error)
+            else:
+                step = steps.send(done)
     except StopIteration as stop:
         update: Update = stop.value
         return update
+
+
+async def _run_async(connection: AsyncConnection[Row], batch: Batch) -> list[list[Row]]:
+    async with connection.pipeline() if len(batch) > 1 else nullcontext():
+        cursors = [
+            await connection.cursor(binary=True).execute(*statement)
+            for statement in batch
+        ]
+    return [await each.fetchall() if each.description else [] for each in cursors]
 
 
 def _do(name: str, parameters: Mapping[str, Any] | None = None) -> Statement:
@@ -166,7 +179,7 @@ def _probe(shown: Sequence[Any]) -> Probe:
 
 def _load(
     revision: Revision, session_memory: float
-) -> Generator[Batch, list[list[Row]], Snapshot]:
+) -> Generator[Batch | Work, Any, Snapshot]:
     """Every fact there is."""
     memory = {"memory": session_memory}
     rows = yield [
@@ -178,7 +191,14 @@ def _load(
     ]
     facts: dict[str, Any] = dict(zip(_FACTS, rows[1:], strict=True))
     *_, first = yield [_do("declare_group_members"), _do("fetch_group_members")]
-    members = yield from _fetch("group_members", first)
+    facts["group_members"] = yield from _fetch("group_members", first)
+    snapshot: Snapshot = yield partial(_snapshot, revision, facts, session_memory)
+    return snapshot
+
+
+def _snapshot(
+    revision: Revision, facts: dict[str, Any], session_memory: float
+) -> Snapshot:
     return Snapshot(
         revision,
         permissions=dict(facts["permissions"]),
@@ -188,7 +208,7 @@ def _load(
         statuses=facts["users"],
         role_permissions=facts["role_permissions"],
         user_roles=facts["user_roles"],
-        group_members=_letting_go(members),
+        group_members=_letting_go(facts["group_members"]),
         group_roles=facts["group_roles"],
         api_keys=_all(_api_key, facts["api_keys"]),
         services=_all(_machine, facts["services"]),
@@ -220,23 +240,42 @@ def _letting_go(rows: list[Row]) -> Iterator[tuple[Id, bytes]]:
 
 
 def _reread(
-    revision: Revision, touched: Sequence[Row]
-) -> Generator[Batch, list[list[Row]], Changes]:
+    revision: Revision, touched: list[Row]
+) -> Generator[Batch | Work, Any, Changes]:
     """What the touched keys hold now."""
-    keys: defaultdict[str, list[tuple[UUID | None, ...]]] = defaultdict(list)
-    for entity, *key in touched:
+    if len(touched) <= _AT_ONCE:
+        asked = _asked(touched)
+        rows = yield [statement for _, statement in asked]
+        return _changes(
+            revision, [(e, r) for (e, _), r in zip(asked, rows, strict=True)]
+        )
+    found = []
+    for entity, statement in (yield partial(_asked, touched)):
+        (some,) = yield [statement]
+        found.append((entity, some))
+    changes: Changes = yield partial(_changes, revision, found)
+    return changes
+
+
+def _asked(touched: list[Row]) -> list[tuple[str, Statement]]:
+    """What to ask about which entity, some keys at a time; touched ones are let go."""
+    keys: defaultdict[str, list[Row]] = defaultdict(list)
+    while touched:
+        entity, *key = touched.pop()
         keys[entity].append(tuple(key))
-    found: defaultdict[str, list[Row]] = defaultdict(list)
-    asked = [
-        (entity, of_entity[at : at + _AT_ONCE])
+    return [
+        (entity, _reread_some(entity, of_entity[at : at + _AT_ONCE]))
         for entity, of_entity in keys.items()
         for at in range(0, len(of_entity), _AT_ONCE)
     ]
-    few = len(touched) <= _AT_ONCE
-    for some in [asked] if few else [[each] for each in asked]:
-        rows = yield [_reread_some(entity, of_entity) for entity, of_entity in some]
-        for (entity, _), read in zip(some, rows, strict=True):
-            found[entity] += read
+
+
+def _changes(revision: Revision, read: list[tuple[str, list[Row]]]) -> Changes:
+    """What was read of which entity, together; it is let go."""
+    found: defaultdict[str, list[Row]] = defaultdict(list)
+    while read:
+        entity, rows = read.pop()
+        found[entity] += rows
     return Changes(
         revision,
         permissions=dict(found.get("permission", ())),
@@ -260,7 +299,7 @@ def _reread(
     )
 
 
-def _reread_some(entity: str, keys: list[tuple[UUID | None, ...]]) -> Statement:
+def _reread_some(entity: str, keys: list[Row]) -> Statement:
     tenants, subjects, objects = map(list, zip(*keys, strict=True))
     parameters = {"tenants": tenants, "subjects": subjects, "objects": objects}
     return _do(f"reread_{entity}", parameters)

@@ -94,6 +94,7 @@ class PollAndCompare:
         batch = next(steps)
         truth: Tables | None = None
         try:
+            assert not callable(batch)
             if len(batch) == 1:
                 ((query, parameters),) = batch
                 self.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
@@ -103,6 +104,9 @@ class PollAndCompare:
                 batch = steps.send([look.fetchall()])
             truth = None
             while True:
+                if callable(batch):
+                    batch = steps.send(batch())
+                    continue
                 with self.connection.pipeline():
                     cursors = [
                         self.connection.cursor(binary=True).execute(*statement)

@@ -572,7 +572,7 @@ def test_an_opening_that_failed_may_be_tried_again(
     connection.execute("UPDATE qeetid_authz.meta SET version = 1")
     with pytest.raises(errors.NotMigratedError):
         authz.__enter__()
-    connection.execute("UPDATE qeetid_authz.meta SET version = 2")
+    connection.execute("UPDATE qeetid_authz.meta SET version = 3")
 
     with authz:
         assert authz.authenticate(f"ApiKey {ANNS_KEY}").kind is Kind.API_KEY

@@ -552,7 +552,9 @@ def test_a_poll_holds_every_source(peopled: Connection, database: str) -> None:
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
     with Naive(database) as naive:
-        for statement in next(poll(naive.replica)):
+        batch = next(poll(naive.replica))
+        assert not callable(batch)
+        for statement in batch:
             naive.connection.execute(*statement)
         unheld = peopled.execute(
             f"SELECT relation FROM qeetid_authz.sources WHERE relid NOT IN ({held})"
@@ -1072,7 +1074,9 @@ def test_a_quiet_poll_is_one_statement(filled: Connection, database: str) -> Non
     assert isinstance(loaded, Snapshot)
     driven.replica.is_busy = False
     steps = poll(driven.replica)
-    ((query, parameters),) = next(steps)
+    batch = next(steps)
+    assert not callable(batch)
+    ((query, parameters),) = batch
     rows = driven.connection.cursor(binary=True).execute(query, parameters).fetchall()
     with pytest.raises(StopIteration) as stopped:
         steps.send([rows])

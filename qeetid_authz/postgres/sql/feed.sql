@@ -39,9 +39,10 @@ SELECT pg_current_snapshot()::text,
 FROM qeetid_authz.meta, qeetid_authz.coverage();
 
 -- name: declare_diff
--- The keys that transactions in this snapshot and not in the former one touched.
+-- The keys that transactions in this snapshot and not in the former one touched, as
+-- text: they go back as they came, and the collector of garbage passes text by.
 DECLARE diff NO SCROLL CURSOR FOR
-SELECT DISTINCT entity, tenant_id, subject, object
+SELECT DISTINCT entity, tenant_id::text, subject::text, object::text
 FROM qeetid_authz.change_log
 WHERE xid >= %(xmax)s::text::xid8 OR xid = ANY(%(running)s::text[]::xid8[])
 LIMIT %(limit)s;
@@ -153,50 +154,50 @@ SELECT uuid_send(tenant_id) FROM tenant.ip_rules_config WHERE enabled;
 
 -- name: reread_permission
 SELECT uuid_send(touched.id), key
-FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (id)
 LEFT JOIN rbac.permissions USING (id);
 
 -- name: reread_role
 SELECT uuid_send(touched.id), uuid_send(tenant_id), name
-FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (id)
 LEFT JOIN rbac.roles USING (id);
 
 -- name: reread_group
 SELECT uuid_send(touched.id), uuid_send(tenant_id), name
-FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (id)
 LEFT JOIN tenant.groups USING (id);
 
 -- name: reread_tenant
 SELECT uuid_send(touched.id),
     CASE WHEN deleted_at IS NULL THEN status ELSE 'deleted' END
-FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (id)
 LEFT JOIN tenant.tenants USING (id);
 
 -- name: reread_user
 SELECT uuid_send(touched.id),
     CASE WHEN deleted_at IS NULL THEN status ELSE 'deleted' END
-FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (id)
 LEFT JOIN "user".users USING (id);
 
 -- name: reread_api_key
 SELECT uuid_send(touched.id), uuid_send(tenant_id), uuid_send(user_id), prefix, key_hash,
     ARRAY(SELECT scope FROM unnest(scopes) AS scope WHERE scope IS NOT NULL),
     extract(epoch FROM expires_at)::float8, revoked_at IS NOT NULL
-FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (id)
 LEFT JOIN auth.api_keys USING (id);
 
 -- name: reread_service
 SELECT uuid_send(touched.id), uuid_send(tenant_id),
     ARRAY(SELECT scope FROM unnest(scopes) AS scope WHERE scope IS NOT NULL),
     CASE WHEN disabled_at IS NULL THEN 'active' ELSE 'disabled' END
-FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (id)
 LEFT JOIN auth.service_principals USING (id);
 
 -- name: reread_agent
 SELECT uuid_send(touched.id), uuid_send(tenant_id),
     ARRAY(SELECT scope FROM unnest(scopes) AS scope WHERE scope IS NOT NULL),
     CASE WHEN disabled_at IS NULL THEN status ELSE 'disabled' END
-FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (id)
 LEFT JOIN auth.agents USING (id);
 
 -- name: reread_session
@@ -204,47 +205,47 @@ LEFT JOIN auth.agents USING (id);
 SELECT uuid_send(touched.id), extract(epoch FROM CASE
     WHEN revoked_at > clock_timestamp() OR NOT isfinite(revoked_at) THEN clock_timestamp()
     ELSE revoked_at END)::float8
-FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (id)
 LEFT JOIN auth.sessions USING (id);
 
 -- name: reread_client
 SELECT uuid_send(touched.id), uuid_send(tenant_id), client_id, client_secret_hash,
     type = 'public'
-FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (id)
 LEFT JOIN auth.oidc_clients USING (id);
 
 -- name: reread_ip_rule
 SELECT uuid_send(touched.id), uuid_send(tenant_id), cidr, action, label
-FROM unnest(%(subjects)s::uuid[]) AS touched (id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (id)
 LEFT JOIN tenant.ip_rules USING (id);
 
 -- name: reread_ip_config
 SELECT uuid_send(touched.tenant_id), coalesce(enabled, false)
-FROM unnest(%(subjects)s::uuid[]) AS touched (tenant_id)
+FROM unnest(%(subjects)s::text[]::uuid[]) AS touched (tenant_id)
 LEFT JOIN tenant.ip_rules_config USING (tenant_id);
 
 -- name: reread_role_permission
 SELECT uuid_send(subject), uuid_send(object), role_id IS NOT NULL
-FROM unnest(%(subjects)s::uuid[], %(objects)s::uuid[]) AS touched (subject, object)
+FROM unnest(%(subjects)s::text[]::uuid[], %(objects)s::text[]::uuid[]) AS touched (subject, object)
 LEFT JOIN rbac.role_permissions ON role_id = subject AND permission_id = object;
 
 -- name: reread_user_role
 SELECT uuid_send(tenant), uuid_send(subject), uuid_send(object), role_id IS NOT NULL
-FROM unnest(%(tenants)s::uuid[], %(subjects)s::uuid[], %(objects)s::uuid[])
+FROM unnest(%(tenants)s::text[]::uuid[], %(subjects)s::text[]::uuid[], %(objects)s::text[]::uuid[])
     AS touched (tenant, subject, object)
 LEFT JOIN rbac.user_roles
     ON user_id = subject AND tenant_id = tenant AND role_id = object;
 
 -- name: reread_group_member
 SELECT uuid_send(tenant), uuid_send(subject), uuid_send(object), group_id IS NOT NULL
-FROM unnest(%(tenants)s::uuid[], %(subjects)s::uuid[], %(objects)s::uuid[])
+FROM unnest(%(tenants)s::text[]::uuid[], %(subjects)s::text[]::uuid[], %(objects)s::text[]::uuid[])
     AS touched (tenant, subject, object)
 LEFT JOIN tenant.group_members
     ON group_id = object AND user_id = subject AND tenant_id = tenant;
 
 -- name: reread_group_role
 SELECT uuid_send(tenant), uuid_send(subject), uuid_send(object), role_id IS NOT NULL
-FROM unnest(%(tenants)s::uuid[], %(subjects)s::uuid[], %(objects)s::uuid[])
+FROM unnest(%(tenants)s::text[]::uuid[], %(subjects)s::text[]::uuid[], %(objects)s::text[]::uuid[])
     AS touched (tenant, subject, object)
 LEFT JOIN rbac.group_roles
     ON group_id = subject AND role_id = object AND tenant_id = tenant;
