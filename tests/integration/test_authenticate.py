@@ -665,6 +665,37 @@ async def test_an_event_loop_waits_elsewhere(
         assert (await authz.authenticate(f"ApiKey {ANNS_KEY}")).id == mine.id
 
 
+async def test_a_client_is_known_by_its_secret(
+    connection: psycopg.Connection[Any], database: str
+) -> None:
+    """The right secret is, again as at first; another isn't; a public client needs none."""
+    populate(connection)
+    for name, kind, hashed in (
+        ("qci_told", "confidential", argon2id("told")),
+        ("qci_public", "public", None),
+    ):
+        connection.execute(
+            "INSERT INTO auth.oidc_clients"
+            " (tenant_id, client_id, client_secret_hash, type, name)"
+            " VALUES (%s, %s, %s, %s, 'c')",
+            [ACME, name, hashed, kind],
+        )
+    async with AsyncAuthorizer(database) as authz:
+        verify, recognise = (
+            authz.authentication.verify_client,
+            authz.authentication.recognise_client,
+        )
+        assert recognise("qci_told", "told") is None
+        first, again = [await verify("qci_told", "told") for _ in range(2)]
+        assert first is not None
+        assert first is again is recognise("qci_told", "told")
+        assert await verify("qci_told", "other") is None
+        assert await verify("qci_unknown", "told") is None
+        public = await verify("qci_public", "")
+        assert public is not None
+        assert public is recognise("qci_public", "whatever")
+
+
 async def test_closing_ends_what_waits(
     connection: psycopg.Connection[Any], database: str
 ) -> None:

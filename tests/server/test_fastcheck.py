@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from random import Random
 from time import sleep
 from typing import Any
@@ -16,7 +17,7 @@ from qeetid_authz_server.fastpath.answering import FastPath, Remembered
 from qeetid_authz_server.fastpath.handover import Handover
 from tests.server.bearers import Office, now, office
 from tests.server.sidecars import Wire, eventually, sidecar
-from tests.server.town import ACME_KEY, ANN, OTHER_KEY, target
+from tests.server.town import ACME, ACME_KEY, ANN, OTHER_KEY, add_key, target
 from tests.tables import Seeded
 
 LAST = (
@@ -351,6 +352,17 @@ def test_a_revoked_key_is_refused_on_the_same_connection(
     with sidecar(settled) as base_url, asking(base_url, PLAIN) as wire:
         connection.execute("UPDATE auth.api_keys SET revoked_at = now()")
         eventually(lambda: refuses(wire, PLAIN))
+
+
+def test_a_key_that_ends_is_refused_on_the_same_connection(
+    settled: str, connection: psycopg.Connection
+) -> None:
+    """One with an end of its own is looked at each time, whatever the facts say."""
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    add_key(connection, ACME, "qk_brief.s", expires_at=soon)
+    request = get(key="qk_brief.s")
+    with sidecar(settled) as base_url, asking(base_url, request) as wire:
+        eventually(lambda: refuses(wire, request))
 
 
 def test_a_token_is_refused_when_its_user_is_suspended(
