@@ -53,7 +53,7 @@ def describe(index: Index) -> dict[str, Any]:
 
 
 def _profiled(tenant: Tenant) -> Iterator[tuple[Id, Profile]]:
-    profiles = tenant.numbered()
+    profiles = tenant._numbered
     return ((user, profiles[number]) for user, number in tenant.rows.items())
 
 

@@ -122,7 +122,7 @@ class _Application:
         if group is not NOWHERE:
             self.leave_tenant(foreign, id_, group.tenant)
         if group is not NOWHERE or id_ in foreign:
-            self.revise(tenant, *foreign.get(id_, ()))
+            self.revise(Tenant.rebind, tenant, *foreign.get(id_, ()))
 
     def leave_tenant(self, foreign: dict[Id, set[Id]], id_: Id, tenant: Id) -> None:
         """What refers to it there refers from now on to something foreign."""
@@ -132,12 +132,13 @@ class _Application:
     def revise_role(self, id_: Id, role: Role) -> None:
         """What a role grants may differ wherever it is referred to."""
         if id_ not in self.created:  # who refers to a new one is new as well
-            self.revise(role.tenant, *self.index.foreign_roles.get(id_, ()))
+            foreign = self.index.foreign_roles.get(id_, ())
+            self.revise(Tenant.revise, role.tenant, *foreign)
 
-    def revise(self, *tenants: Id) -> None:
+    def revise(self, how: Callable[[Tenant], None], *tenants: Id) -> None:
         for id_ in tenants:
             if tenant := self.index.tenants.get(id_):
-                tenant.revise()
+                how(tenant)
         self.touched.everyone = True
 
     def change_group_roles(self) -> None:
@@ -162,7 +163,7 @@ class _Application:
         note_foreign(self.index, tenant_id, roles=edges.come)
         if edges.come:
             note_foreign(self.index, tenant_id, groups=(group,))
-        self.revise(tenant_id)
+        self.revise(Tenant.rebind, tenant_id)
 
     def change_identities(self) -> None:
         note_scopes(self.index, self.changes)

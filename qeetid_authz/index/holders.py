@@ -14,7 +14,15 @@ class Holders:
     still; going through a million users, of whom one holds the key, doesn't.
     """
 
-    __slots__ = ("_groups", "_identities", "_profiles", "_roles", "_rows", "_tenant")
+    __slots__ = (
+        "__weakref__",
+        "_groups",
+        "_identities",
+        "_profiles",
+        "_roles",
+        "_rows",
+        "_tenant",
+    )
 
     def __init__(self, index: Index, tenant: Id, key: str) -> None:
         """Note what the answer depends on.
@@ -34,7 +42,7 @@ class Holders:
         self._roles = index.carriers(referred, key)
         self._groups = {id_ for id_, _ in index.carrying_groups(tenant, self._roles)}
         self._rows = entry.rows
-        self._profiles = entry.numbered() if self._roles else []
+        self._profiles = entry.numbered(self) if self._roles else ()
         self._identities = index.identities.as_of_now() if index.is_strict else None
 
     def after(self, id_: Id = b"") -> Iterator[Id]:

@@ -9,6 +9,8 @@ from qeetid_authz.index.permissions import Grants, Vocabulary
 from qeetid_authz.index.tenant import NOWHERE, Profile, Role, Tenant
 from qeetid_authz.model import ACTIVE, IpRule, Owned, Semantics
 
+_MANY = 32  # groups, of which it takes long to find out what they carry
+
 
 class Index:
     """Every tenant of a database, compiled under one semantics.
@@ -108,13 +110,23 @@ class Index:
 
     def _mask(self, tenant: Id, profile: Profile) -> int:
         """All that roles held directly and groups grant together."""
-        bound = self.tenants[tenant].group_roles.get
-        groups = self.counted_groups(tenant, profile.groups)
-        roles = set(profile.roles).union(*(bound(group, ()) for group, _ in groups))
         mask = 0
-        for _, role in self.counted_roles(tenant, roles):
-            mask |= role.mask
+        for roles in (profile.roles, self._united(tenant, profile)):
+            for _, role in self.counted_roles(tenant, roles):
+                mask |= role.mask
         return mask
+
+    def _united(self, tenant: Id, profile: Profile) -> Iterable[Id]:
+        """The roles that those groups of a profile carry that count."""
+        entry = self.tenants[tenant]
+        if profile.united is not None and profile.united[0] == entry.bindings:
+            return profile.united[1]
+        bound = entry.group_roles.get
+        groups = self.counted_groups(tenant, profile.groups)
+        roles = set[Id]().union(*(bound(group, ()) for group, _ in groups))
+        if len(groups) > _MANY:
+            profile.united = entry.bindings, tuple(roles)
+        return roles
 
     def carriers(self, roles: set[Id], key: str) -> set[Id]:
         """Those of some roles that carry a key."""

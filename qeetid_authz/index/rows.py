@@ -1,8 +1,9 @@
 """Ids in ascending order, each with a small number: 22 to 44 bytes an entry.
 
-A dict takes some 130. Entries are packed into leaves, bytes that are replaced and never
-change: an update costs about the same whatever there is, a walk sees the ids in order
-from anywhere on, and the garbage collector has nothing to look at.
+A dict takes some 130. Entries are packed into leaves, and leaves stand on shelves; both
+are replaced and never change. So an update or a copy costs about the same whatever there
+is, a walk sees the ids in order from anywhere on, and the garbage collector has next to
+nothing to look at.
 """
 
 from array import array
@@ -10,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from struct import iter_unpack
 from sys import byteorder
-from typing import Final
+from typing import Final, TypeAlias
 
 from qeetid_authz.ids import Id
 
@@ -19,6 +20,10 @@ _ENTRY: Final = 16 + _NUMBER  # bytes
 _FULL: Final = 64 * _ENTRY  # bytes of a leaf
 _LOOKED_AT: Final = 4096 * 16  # bytes of a run
 _FILLED: Final = 48  # entries of a leaf made in bulk, with room for more
+_SHELF: Final = 64  # leaves of a shelf made in bulk; twice as many are too many
+
+Shelf: TypeAlias = tuple[list[Id], list[bytes]]
+"""Leaves, and from which id on each of them has the entries."""
 
 
 class Rows:
@@ -27,18 +32,23 @@ class Rows:
     A leaf is the ids of its entries, and after them their numbers.
     """
 
-    __slots__ = ("_count", "_firsts", "_leaves")
+    __slots__ = ("_count", "_firsts", "_shelves")
 
     def __init__(self, ids: bytes = b"", numbers: Sequence[int] = ()) -> None:
         """Make one of a run of distinct ids, ascending, and their numbers."""
         packed = array("I", numbers)
         self._count = len(packed)
-        self._leaves = [
+        leaves = [
             ids[16 * at : 16 * (at + _FILLED)] + packed[at : at + _FILLED].tobytes()
             for at in range(0, len(packed), _FILLED)
         ] or [b""]
         # What precedes every entry belongs to the first leaf.
-        self._firsts = [b"", *(leaf[:16] for leaf in self._leaves[1:])]
+        firsts = [b"", *(leaf[:16] for leaf in leaves[1:])]
+        self._shelves: list[Shelf] = [
+            (firsts[at : at + _SHELF], leaves[at : at + _SHELF])
+            for at in range(0, len(leaves), _SHELF)
+        ]
+        self._firsts = [shelf[0][0] for shelf in self._shelves]
 
     @classmethod
     def of(cls, entries: Mapping[Id, int]) -> "Rows":
@@ -56,10 +66,10 @@ class Rows:
         return cls(ordered, array("I", [number]) * (len(run) // 16))
 
     def copy(self) -> "Rows":
-        """Another with the same entries, whose leaves are shared until replaced."""
+        """Another with the same entries, which are shared until replaced."""
         other = Rows()
         other._count = self._count
-        other._leaves, other._firsts = self._leaves.copy(), self._firsts.copy()
+        other._shelves, other._firsts = self._shelves.copy(), self._firsts.copy()
         return other
 
     def __len__(self) -> int:
@@ -71,53 +81,82 @@ class Rows:
     def __iter__(self) -> Iterator[Id]:
         return (id_ for id_, _ in self.items())
 
+    def _place(self, id_: Id) -> tuple[int, int, bytes]:
+        """On which shelf which leaf has the entry of an id, if there is one."""
+        shelf = bisect_right(self._firsts, id_) - 1
+        firsts, leaves = self._shelves[shelf]
+        at = bisect_right(firsts, id_) - 1
+        return shelf, at, leaves[at]
+
     def get(self, id_: Id) -> int | None:
         """The number of an id, or None."""
-        leaf = self._leaves[bisect_right(self._firsts, id_) - 1]
+        _, _, leaf = self._place(id_)
         at = _find(leaf, id_)
         return None if at < 0 else _number(leaf, at)
 
     def put(self, id_: Id, number: int) -> None:
         """Give an id a number, in place of any that it has."""
-        place = bisect_right(self._firsts, id_) - 1
-        leaf = self._leaves[place]
+        shelf, place, leaf = self._place(id_)
         at = _find(leaf, id_)
-        if at < 0:
-            self._insert(place, id_, number)
-        else:
+        if at >= 0:
             begin = _begin(leaf, at)
             packed = number.to_bytes(_NUMBER, byteorder)
-            self._leaves[place] = leaf[:begin] + packed + leaf[begin + _NUMBER :]
-
-    def _insert(self, place: int, id_: Id, number: int) -> None:
-        ids, numbers = _parts(self._leaves[place])
+            self._replace(shelf, place, leaf[:begin] + packed + leaf[begin + _NUMBER :])
+            return
+        ids, numbers = _parts(leaf)
         at = bisect_left(ids, id_)
         ids.insert(at, id_)
         numbers.insert(at, number)
         self._count += 1
-        leaf = b"".join(ids) + numbers.tobytes()
-        self._leaves[place] = leaf
-        if len(leaf) > _FULL:
-            middle = len(ids) // 2
-            self._leaves[place : place + 1] = (
-                b"".join(ids[:middle]) + numbers[:middle].tobytes(),
-                b"".join(ids[middle:]) + numbers[middle:].tobytes(),
-            )
-            self._firsts.insert(place + 1, ids[middle])
+        if len(ids) * _ENTRY <= _FULL:
+            self._replace(shelf, place, b"".join(ids) + numbers.tobytes())
+            return
+        middle = len(ids) // 2
+        self._replace(
+            shelf,
+            place,
+            b"".join(ids[:middle]) + numbers[:middle].tobytes(),
+            b"".join(ids[middle:]) + numbers[middle:].tobytes(),
+        )
 
     def pop(self, id_: Id) -> int | None:
         """Take an id away; the number that it had, or None."""
-        place = bisect_right(self._firsts, id_) - 1
-        leaf = self._leaves[place]
+        shelf, place, leaf = self._place(id_)
         at = _find(leaf, id_)
         if at < 0:
             return None
         rest = _begin(leaf, at)
-        self._leaves[place] = leaf[:at] + leaf[at + 16 : rest] + leaf[rest + _NUMBER :]
+        left = leaf[:at] + leaf[at + 16 : rest] + leaf[rest + _NUMBER :]
         self._count -= 1
-        if place and not self._leaves[place]:
-            del self._leaves[place], self._firsts[place]
+        self._replace(shelf, place, *([left] if left else []))
         return _number(leaf, at)
+
+    def _replace(self, shelf: int, place: int, *leaves: bytes) -> None:
+        """Put a leaf, two or none in the place of one."""
+        firsts, former = self._shelves[shelf]
+        kept = former.copy()
+        kept[place : place + 1] = leaves
+        if len(leaves) == 1:
+            self._shelves[shelf] = firsts, kept
+        elif kept or shelf == 0:
+            begins, firsts = firsts[place], firsts.copy()
+            firsts[place : place + 1] = [leaf[:16] for leaf in leaves]
+            # Where a leaf or a shelf begins, it goes on beginning.
+            if leaves or place == 0:
+                firsts[place : place + 1] = [begins]
+            self._stand(shelf, firsts, kept or [b""])
+        else:
+            del self._shelves[shelf], self._firsts[shelf]
+
+    def _stand(self, shelf: int, firsts: list[Id], leaves: list[bytes]) -> None:
+        """Put a shelf in the place of one, or two where it would be too long."""
+        ends = [len(leaves)] if len(leaves) < 2 * _SHELF else [_SHELF, len(leaves)]
+        shelves = [
+            (firsts[begin:end], leaves[begin:end])
+            for begin, end in zip([0, *ends], ends, strict=False)
+        ]
+        self._shelves[shelf : shelf + 1] = shelves
+        self._firsts[shelf : shelf + 1] = [each[0][0] for each in shelves]
 
     def items(self) -> Iterator[tuple[Id, int]]:
         """Ids and their numbers, in order."""
@@ -126,12 +165,15 @@ class Rows:
 
     def leaves(self, after: Id = b"") -> Iterator[tuple[list[Id], "array[int]"]]:
         """The same in pieces, from the first id on that is greater than `after`."""
-        place = bisect_right(self._firsts, after) - 1
-        ids, numbers = _parts(self._leaves[place])
+        shelf, place, leaf = self._place(after)
+        ids, numbers = _parts(leaf)
         begin = bisect_right(ids, after)
         yield ids[begin:], numbers[begin:]
-        for at in range(place + 1, len(self._leaves)):
-            yield _parts(self._leaves[at])
+        _, leaves = self._shelves[shelf]
+        yield from map(_parts, leaves[place + 1 :])
+        for at in range(shelf + 1, len(self._shelves)):
+            _, leaves = self._shelves[at]
+            yield from map(_parts, leaves)
 
 
 def _find(leaf: bytes, id_: Id) -> int:

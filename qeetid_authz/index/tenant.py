@@ -1,8 +1,9 @@
 """One tenant compiled: its roles, its groups, and who holds which of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TypeAlias
+from weakref import WeakSet
 
 from qeetid_authz.ids import Id
 from qeetid_authz.index.permissions import Grants
@@ -46,9 +47,11 @@ class Profile:
             asked for, so that a change to a role costs nothing to the many profiles
             that nobody asks about.
         edition: the tenant's edition that `grants` belongs to.
+        united: the tenant's `bindings` and the roles that all of these groups carried
+            then, once that took long to find out.
     """
 
-    __slots__ = ("edition", "grants", "groups", "number", "roles", "users")
+    __slots__ = ("edition", "grants", "groups", "number", "roles", "united", "users")
 
     def __init__(self, roles: Ids, groups: Ids, number: int) -> None:
         self.roles = roles
@@ -57,6 +60,7 @@ class Profile:
         self.users = 0
         self.grants: Grants | None = None
         self.edition = -1
+        self.united: tuple[int, Ids] | None = None
 
 
 class Tenant:
@@ -69,13 +73,17 @@ class Tenant:
         profiles: (roles, groups) -> profile.
         group_roles: group -> ids of the roles bound to it in this tenant, sorted.
         roles: ids of the roles that the tenant owns.
-        edition: counts the changes to what roles and groups grant here.
+        bindings: counts the changes to which roles groups carry here, and to which
+            groups count.
+        edition: counts those, and the changes to what roles grant here.
     """
 
     __slots__ = (
         "_left",
         "_numbered",
+        "_readers",
         "_unused",
+        "bindings",
         "edition",
         "group_roles",
         "profiles",
@@ -90,10 +98,11 @@ class Tenant:
         self.profiles: dict[tuple[Ids, Ids], Profile] = {}
         self.group_roles: dict[Id, Ids] = {}
         self.roles: set[Id] = set()
-        self.edition = 0
+        self.bindings = self.edition = 0
         self._numbered: list[Profile] = []
         self._unused: list[int] = []
         self._left: list[int] = []
+        self._readers: WeakSet[object] | None = None
 
     @property
     def is_void(self) -> bool:
@@ -118,6 +127,11 @@ class Tenant:
         """What roles or groups grant has changed: no grants worked out still stand."""
         self.edition += 1
 
+    def rebind(self) -> None:
+        """What groups carry has changed, or which count: no such roles still stand."""
+        self.bindings += 1
+        self.revise()
+
     def fill(self, held: Mapping[Id, tuple[Ids, Ids]]) -> None:
         """Give a tenant without rows those of its users' roles and groups."""
         self.rows = Rows.of({user: self._join(*both) for user, both in held.items()})
@@ -139,8 +153,9 @@ class Tenant:
     def take_over(self, rows: Rows) -> None:
         """Let the rows be those of a copy in which all moves were made."""
         self.rows = rows
-        self._unused += self._left
-        self._left.clear()
+        if not self._readers:
+            self._unused += self._left
+            self._left.clear()
 
     def _join(self, roles: Ids, groups: Ids) -> int:
         """The number of a profile that has one user more from now on."""
@@ -163,6 +178,13 @@ class Tenant:
         number = (self.rows if rows is None else rows).get(user)
         return None if number is None else self._numbered[number]
 
-    def numbered(self) -> list[Profile]:
-        """The profiles, each at its number, as of now."""
-        return self._numbered.copy()
+    def numbered(self, reader: object) -> Sequence[Profile]:
+        """The profiles, each at its number.
+
+        For as long as there is the reader, this is true of the rows that are now, also
+        when others have taken their place: no number becomes another profile's.
+        """
+        if self._readers is None:
+            self._readers = WeakSet()
+        self._readers.add(reader)
+        return self._numbered

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from itertools import product
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.ids import format_id
+from qeetid_authz.index import index
 from qeetid_authz.index.applying import apply_changes
 from qeetid_authz.index.compiler import compile_snapshot
 from qeetid_authz.model import Semantics
@@ -18,6 +20,15 @@ from tests import oracle
 from tests.described import describe
 from tests.tables import Seeded, Tables, named
 from tests.writes import KEYS, TENANTS, USERS, random_tables, random_write
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_are_many() -> Iterator[None]:
+    """What is kept of profiles in many groups is kept of those in any."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(index, "_MANY", 0)
+        yield
+
 
 randoms = st.integers(0, 2**32 - 1).map(Seeded)
 semantics = st.sampled_from(list(Semantics))

@@ -1,8 +1,12 @@
 """Packed rows against a dict."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qeetid_authz.index import rows as sizes
 from qeetid_authz.index.rows import Rows
 
 # Few bytes, so that ids repeat, and neighbours together look like others.
@@ -11,12 +15,24 @@ NUMBERS = st.integers(0, 2**32 - 1)
 ENTRIES = st.dictionaries(IDS, NUMBERS, max_size=200)
 
 
+@pytest.fixture(autouse=True, scope="module", params=[False, True])
+def small(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leaves and shelves as they are, and so small that a few ids need many of them."""
+    with pytest.MonkeyPatch.context() as patched:
+        if request.param:
+            patched.setattr(sizes, "_FULL", 3 * sizes._ENTRY)
+            patched.setattr(sizes, "_FILLED", 2)
+            patched.setattr(sizes, "_SHELF", 2)
+        yield
+
+
 @given(ENTRIES, st.lists(st.tuples(IDS, st.none() | NUMBERS), max_size=200), IDS)
 def test_rows_say_what_a_dict_says(
     entries: dict[bytes, int], changes: list[tuple[bytes, int | None]], after: bytes
 ) -> None:
     """Whatever is put and taken away, rows hold what a dict would, in order."""
     rows, known = Rows.of(entries), dict(entries)
+    before = rows.copy()
     for id_, number in changes:
         if number is None:
             assert known.pop(id_, None) == rows.pop(id_)
@@ -25,6 +41,7 @@ def test_rows_say_what_a_dict_says(
             rows.put(id_, number)
     assert sorted(known.items()) == list(rows.items())
     assert sorted(known) == list(rows)
+    assert sorted(entries.items()) == list(before.items())
     assert len(known) == len(rows)
     assert [each for each in sorted(known.items()) if each[0] > after] == [
         each for leaf in rows.leaves(after) for each in zip(*leaf, strict=True)
