@@ -1,6 +1,7 @@
 """Why a decision is what it is: every grant path, or what would be enough."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from qeetid_authz.decision.decision import Question, ip_verdict, refusal
@@ -136,19 +137,27 @@ def _sorted_paths(
     index: Index, principal: Principal, permission: str
 ) -> tuple[GrantPath, ...]:
     bit = 1 << index.vocabulary.add(permission)
-    found = [
-        (
-            permission,
-            role if role_id else None,
-            format_id(role_id) if role_id else None,
-            group if is_of_group else None,
-            format_id(group_id) if is_of_group else None,
-        )
-        for is_of_group, group, role, group_id, role_id, _ in sources(
-            index, principal.kind, principal.key, bit
-        )
-    ]
-    return tuple(map(GrantPath._make, found))
+    found = sources(index, principal.kind, principal.key, bit)
+    return tuple(
+        [
+            _path(permission, group, role, group_id, role_id)
+            for _, group, role, group_id, role_id, _ in found
+        ]
+    )
+
+
+@lru_cache(4_096)
+def _path(
+    permission: str, group: str, role: str, group_id: Id, role_id: Id
+) -> GrantPath:
+    """The path of a source; many principals have the same ones."""
+    return GrantPath(
+        permission,
+        role if role_id else None,
+        format_id(role_id) if role_id else None,
+        group if group_id else None,
+        format_id(group_id) if group_id else None,
+    )
 
 
 def _missing(

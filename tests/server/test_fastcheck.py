@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -258,6 +259,24 @@ def test_a_connection_comes_back_from_the_framework(
             assert number == counted.answers
             wire.send(other)
             wire.receive()
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_an_idle_connection_is_closed_either_way(
+    settled: str, monkeypatch: pytest.MonkeyPatch, *, fast_path: bool
+) -> None:
+    """After the framework's time, counted from the last answer, whoever gave it."""
+    times = web.RequestHandler.__init__.__kwdefaults__
+    assert times is not None
+    monkeypatch.setitem(times, "keepalive_timeout", 0.6)
+    with sidecar(settled, fast_path=fast_path) as base_url:
+        for _ in range(2):  # at first the key isn't known yet
+            with Wire(base_url) as wire:
+                for _ in range(4):
+                    sleep(0.3)
+                    wire.send(PLAIN)
+                    assert 200 == wire.receive().status
+                assert wire.is_closed()
 
 
 @pytest.mark.parametrize("cut", [1, 60, 90, 10_000])
