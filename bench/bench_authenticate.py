@@ -78,16 +78,12 @@ def _repeat(
     principals = [authorizer.authenticate(header) for header in headers]
     for principal in principals:
         assert authorizer.can(principal, PROBE)
-    alone, question = headers[:1] * CALLS, [(principals[0], PROBE)] * CALLS
-    empty = Contender("empty call", authenticate, Empty(), alone, CALLS)
-    can = Contender("can", ask, authorizer, question, CALLS)
-    one = Contender("one token again", authenticate, authorizer, alone, CALLS)
+    alone, question = headers[:1] * CALLS, [(principals[0], PROBE, True)] * CALLS
+    empty = Contender("empty call", authenticate, Empty(), alone)
+    can = Contender("can", ask, authorizer, question)
+    one = Contender("one token again", authenticate, authorizer, alone)
     many = Contender(
-        f"{len(headers)} tokens in turn",
-        authenticate,
-        authorizer,
-        headers,
-        len(headers),
+        f"{len(headers)} tokens in turn", authenticate, authorizer, headers
     )
     contenders = [empty, can, one, many]
     compete(contenders, settings.repeats(PASSES))
@@ -110,8 +106,8 @@ def _api_key(
     assert authorizer.can(principal, PROBE)
     _refuse_wrong_key(authorizer)
     keys = [API_KEY] * CALLS
-    empty = Contender("empty call", authenticate, Empty(), keys, CALLS)
-    again = Contender("API key again", authenticate, authorizer, keys, CALLS)
+    empty = Contender("empty call", authenticate, Empty(), keys)
+    again = Contender("API key again", authenticate, authorizer, keys)
     compete([empty, again], settings.repeats(PASSES))
     _refuse_wrong_key(authorizer)
     yield Figure.of("first authentication", "ms", [first])
@@ -191,8 +187,8 @@ def _contender(
 ) -> Contender:
     for key in held + lacked:
         assert authorizer.can(principal, key) is (key in held), (label, key)
-    pairs = [(principal, key) for key in held + lacked]
-    return Contender(label, ask, authorizer, pairs * 5, len(held) * 5)
+    triples = [(principal, key, key in held) for key in held + lacked]
+    return Contender(label, ask, authorizer, triples * 5)
 
 
 SCENARIO = Scenario(

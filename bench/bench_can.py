@@ -5,10 +5,11 @@ Both are called by the same loop over the same questions.
 
 import gc
 from collections.abc import Iterator
+from statistics import median
 from time import thread_time_ns
 
 from bench.cases import Case, Scenario, Settings
-from bench.contest import Contender, Empty, ask, compete, own_copy
+from bench.contest import Contender, Empty, ask, compete, loop, own_copy
 from bench.figures import Figure, Point
 from bench.questions import COUNT, Questions, of_many, of_one
 from bench.subjects import Subject, named, subject
@@ -44,12 +45,13 @@ class Contest:
         self._point = point
         self._headline = headline
         self._empty = Contender(
-            f"{label}: empty call", ask, Empty(), questions.pairs, 0
+            f"{label}: empty call", ask, Empty(), questions.always(None)
         )
-        self.can = Contender(
-            f"{label}: can", ask, engine, questions.pairs, questions.allowed
+        self.can = Contender(f"{label}: can", ask, engine, questions.triples)
+        self._loop = Contender(
+            f"{label}: loop alone", loop, None, questions.always(None)
         )
-        self.sides = (self._empty, self.can)
+        self.sides = (self._empty, self.can, self._loop)
 
     def figures(self) -> Iterator[Figure]:
         """What the passes come to."""
@@ -63,6 +65,9 @@ class Contest:
         yield Figure.of(self._empty.label, "ns", self._empty.samples)
         ratios = self.can.ratios(self._empty)
         yield Figure.of(f"{self._label}: ratio", "x", ratios, RATIO)
+        empty, can, around = (median(side.samples) for side in self.sides)
+        bare = (can - around) / (empty - around)
+        yield Figure.of(f"{self._label}: ratio without the loop", "x", [bare])
 
 
 def cases(settings: Settings) -> list[Case]:
@@ -175,15 +180,15 @@ def _flatness(pattern: str, case: Case, contests: list[Contest]) -> Figure:
 
 
 def _first_question(engine: Engine, questions: Questions, repeats: int) -> list[float]:
-    samples = []
-    loop = own_copy(ask)
+    samples, triples = [], questions.triples
+    asking = own_copy(ask)
     for _ in range(repeats):
         engine.expire()  # which forgets who was asked about
         engine.publish(engine.revision, 0.0)
         before = thread_time_ns()
-        allowed = loop(engine, questions.pairs, 1)
-        samples.append((thread_time_ns() - before) / len(questions.pairs))
-        assert allowed == questions.allowed
+        right = asking(engine, triples, 1)
+        samples.append((thread_time_ns() - before) / len(triples))
+        assert right == len(triples)
     return samples
 
 

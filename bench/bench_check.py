@@ -35,10 +35,9 @@ def _contest(
     pattern: str, asked: Subject, questions: Questions, passes: int
 ) -> Iterator[Figure]:
     questions.verify(asked.engine)
-    empty = Contender(f"{pattern}: empty call", check, Empty(), questions.pairs, 0)
-    ours = Contender(
-        f"{pattern}: check", check, asked.engine, questions.pairs, questions.allowed
-    )
+    denied = questions.always(answer=False)
+    empty = Contender(f"{pattern}: empty call", check, Empty(), denied)
+    ours = Contender(f"{pattern}: check", check, asked.engine, questions.triples)
     gc.collect()
     gc.disable()
     compete([empty, ours], passes)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from random import Random
 
+from bench.contest import Triple
 from bench.synthesis import Tenancy
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.principal import Principal
@@ -18,9 +19,15 @@ class Questions:
     answers: list[bool]
 
     @property
-    def allowed(self) -> int:
-        """How many are answered with allow."""
-        return sum(self.answers)
+    def triples(self) -> list[Triple]:
+        """Who, what, and the right answer."""
+        return [
+            (*pair, right) for pair, right in zip(self.pairs, self.answers, strict=True)
+        ]
+
+    def always(self, answer: object) -> list[Triple]:
+        """The same, to somebody whose every answer is one and the same."""
+        return [(*pair, answer) for pair in self.pairs]
 
     def verify(self, engine: Engine) -> None:
         """Ask each of them once.

@@ -401,16 +401,16 @@ async def test_stall_of_a_loop_is_seen() -> None:
 
 
 def test_contender_that_answers_wrong_is_noticed() -> None:
-    """Each pass counts the good answers; who has more or fewer has no figure."""
+    """Each pass counts the right answers; who has fewer has no figure."""
     empty = SimpleNamespace(can=lambda *_: None, authenticate=lambda header: header)
-    pairs = [(None, "key")] * 3
-    compete([right := Contender("no", ask, empty, pairs, 0)], 2)
+    triples = [(None, "key", None)] * 3
+    compete([right := Contender("no", ask, empty, triples)], 2)
     assert len(right.samples) == 2
     assert all(each > 0 for each in right.samples)
     with pytest.raises(AssertionError, match="no"):
-        Contender("no", ask, empty, pairs, 1).run()
+        Contender("no", ask, empty, [*triples, (None, "key", True)]).run()
     with pytest.raises(AssertionError, match="taken"):
-        Contender("taken", authenticate, empty, ["header"], 0).run()
+        Contender("taken", authenticate, empty, ["header", None]).run()
 
 
 def test_what_is_taken_away_is_given_back() -> None:
