@@ -79,7 +79,9 @@ def _by_users(case: Case, settings: Settings) -> Iterator[Figure]:
         joins,
         MEMBERSHIP,
         point=Point(f"apply a membership, {each}, by users", users),
-        headline=f"apply a membership, {users:,} users" if users == 1_000_000 else None,
+        headline=f"apply a membership, {users:,} users {each}"
+        if users == 1_000_000
+        else None,
     )
     grants = _change_everybody(asked, random, settings.repeats(EVERYBODY))
     yield Figure.of(

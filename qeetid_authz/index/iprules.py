@@ -1,23 +1,18 @@
 """From which addresses a tenant's principals may act (Qeet ID fact 10)."""
 
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 
 from qeetid_authz.ids import Id
 from qeetid_authz.model import IpRule
 
-Address: TypeAlias = IPv4Address | IPv6Address
-Network: TypeAlias = IPv4Network | IPv6Network
+if TYPE_CHECKING:  # Most who import this never meet an address.
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+Address: TypeAlias = Union["IPv4Address", "IPv6Address"]
+Network: TypeAlias = Union["IPv4Network", "IPv6Network"]
 
 _DENY = "deny"
-_MAPPED = IPv6Network("::ffff:0:0/96")
+_MAPPED = "::ffff:0:0/96"
 
 
 class Verdict(NamedTuple):
@@ -88,23 +83,28 @@ def parse_address(text: str) -> Address:
         TypeError: `text` is no string.
         ValueError: it is no address.
     """
+    import ipaddress  # noqa: PLC0415
+
     if not isinstance(text, str):
         raise TypeError(f"an IP address must be a string, not `{text!r}`")
     try:
-        address = ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         raise ValueError(f"`{text}` is no IP address") from None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         return address.ipv4_mapped
     return address
 
 
 def _network(cidr: str) -> Network | None:
+    import ipaddress  # noqa: PLC0415
+
     try:
-        network = ip_network(cidr, strict=False)
+        network = ipaddress.ip_network(cidr, strict=False)
     except ValueError:
         return None
-    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+    ipv4_mapped = ipaddress.IPv6Network(_MAPPED)
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(ipv4_mapped):
         mapped = network.network_address.ipv4_mapped
-        return ip_network(f"{mapped}/{network.prefixlen - 96}")
+        return ipaddress.ip_network(f"{mapped}/{network.prefixlen - 96}")
     return network
