@@ -36,9 +36,9 @@ class Edges:
         return tuple(sorted(self.come.union(ids) - self.gone))
 
 
-Steps: TypeAlias = tuple[Any, ...]
+Steps: TypeAlias = list[Any]
 """Which relation, what is held, and whether from now on: three by three, flat, since
-there may be many and the collector of garbage passes them by."""
+there may be many users and the collector of garbage looks at each list."""
 
 
 class Moves:
@@ -60,8 +60,8 @@ class Moves:
         self._made: dict[Id, Rows] = {}
         for kind, relation in enumerate((changes.user_roles, changes.group_members)):
             for (tenant, user, held), present in relation.items():
-                steps = self._steps[tenant]
-                steps[user] = (*steps.get(user, ()), kind, held, present)
+                steps = self._steps[tenant].setdefault(user, [])
+                steps += (kind, held, present)
                 if present:
                     self._come[tenant][kind].add(held)
         self.tenants = self._steps.keys()
