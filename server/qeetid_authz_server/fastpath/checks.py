@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from hmac import compare_digest
+from itertools import chain
 from logging import DEBUG
-from time import perf_counter
+from time import perf_counter, time
+from typing import TypeAlias
 
 from aiohttp.helpers import rfc822_formatted_time
 
@@ -28,8 +30,10 @@ from qeetid_authz_server.responses import ID_FIELD, decision_head, decision_tail
 from qeetid_authz_server.wire import ALLOWED, DENIED
 
 _AT_ONCE = 64  # checks that come together
-_NEVER = -1  # edition
-_PARTS, _ID = 5, 3  # of an answer, and which of them is the request's id
+_NEVER = -1  # edition, or second
+_ID = 3  # which part of an answer is the request's id
+
+_Parts: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes]
 
 
 class LastCaller:
@@ -97,7 +101,7 @@ class PlainChecks:
         self._made: Iterator[str] = request_ids()
         self._revision: Revision | None = None
         self._head = b""
-        self._date = ""
+        self._second = _NEVER
         self._allowed = self._denied = b""
 
     def answer(self, data: bytes, caller: LastCaller) -> bytes:
@@ -111,57 +115,52 @@ class PlainChecks:
             return b""
         is_logged = REQUEST_LOG.isEnabledFor(DEBUG)
         began = perf_counter() if is_logged else 0.0
-        if rfc822_formatted_time() is not self._date:
+        if int(time()) != self._second:
             self._tell_time()
-        answers: list[bytes] = []
         try:
-            if not self._answer_alike(data, caller, answers):
-                self._answer_each(data, caller, answers)
+            parts = self._answer_alike(data, caller)
+            answers = [parts] if parts else self._answer_each(data, caller)
         except (NotPlainError, AuthzError):
             return b""
         if is_logged:
-            for request_id in answers[_ID::_PARTS]:
-                log_request("GET", "/v1/check", 200, request_id.decode(), began)
-        return b"".join(answers)
+            for answer in answers:
+                log_request("GET", "/v1/check", 200, answer[_ID].decode(), began)
+        return b"".join(parts or chain.from_iterable(answers))
 
     def _tell_time(self) -> None:
-        self._date = rfc822_formatted_time()
-        self._allowed = decision_tail(ALLOWED, self._date)
-        self._denied = decision_tail(DENIED, self._date)
+        self._second = int(time())
+        date = rfc822_formatted_time()
+        self._allowed = decision_tail(ALLOWED, date)
+        self._denied = decision_tail(DENIED, date)
 
-    def _answer_alike(
-        self, data: bytes, caller: LastCaller, answers: list[bytes]
-    ) -> bool:
+    def _answer_alike(self, data: bytes, caller: LastCaller) -> _Parts | None:
         """Answer one check, if it differs from the last in its first line only."""
         size = len(caller.block)
         if not compare_digest(data[-size:], caller.block):
-            return False
+            return None
         try:
             asked = read_line(data[:-size])
         except NotPlainError:
-            return False  # It may be several.
-        self._answer_one(asked, caller, answers)
-        return True
+            return None  # It may be several.
+        return self._answer_one(asked, caller)
 
-    def _answer_each(
-        self, data: bytes, caller: LastCaller, answers: list[bytes]
-    ) -> None:
+    def _answer_each(self, data: bytes, caller: LastCaller) -> list[_Parts]:
         """Answer one check after the other."""
+        answers: list[_Parts] = []
         start = 0
         while start < len(data):
             middle, at = data.find(b"\r\n", start), data.find(END, start)
             # Of too many the framework lets others have a turn in between.
-            if at < 0 or len(answers) == _AT_ONCE * _PARTS:
+            if at < 0 or len(answers) == _AT_ONCE:
                 raise NotPlainError
             end = at + len(END)
             if not compare_digest(data[middle:end], caller.block):
                 caller.read(data[middle:end])
-            self._answer_one(read_line(data[start:middle]), caller, answers)
+            answers.append(self._answer_one(read_line(data[start:middle]), caller))
             start = end
+        return answers
 
-    def _answer_one(
-        self, asked: Asked, caller: LastCaller, answers: list[bytes]
-    ) -> None:
+    def _answer_one(self, asked: Asked, caller: LastCaller) -> _Parts:
         """Answer one check, in parts of which the request's id is one.
 
         Raises:
@@ -177,7 +176,7 @@ class PlainChecks:
         if basis.revision is not self._revision:
             self._revision = basis.revision
             self._head = decision_head(basis.revision)
-        answers += (
+        return (
             self._head,
             b"%.3f" % basis.age,
             ID_FIELD,
