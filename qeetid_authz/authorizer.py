@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from qeetid_authz.principal import Principal
 from qeetid_authz.replicated import PATIENCE, Options, Replicated, driver, log
+from qeetid_authz.revision import RevisionToken
 
 if TYPE_CHECKING:
     from qeetid_authz.postgres.following import AsyncFollower, Follower
@@ -73,6 +74,32 @@ class Authorizer(Replicated):
         """
         return self.authentication.authenticate(header)
 
+    def wait_for(self, at_least: str) -> None:
+        """Return when answers rest on a transaction.
+
+        Args:
+            at_least: its revision token, which the writer gets in it from
+                `SELECT qeetid_authz.revision_token()`.
+
+        Raises:
+            TypeError, ValueError: that is no revision token.
+            RevisionUnseenError: it hasn't arrived within `at_least_timeout`.
+            RevisionForeignError: it is of another life of the database.
+            NotOpenError: the authorizer isn't open.
+        """
+        self._reach(at_least)
+
+    def _reach(self, at_least: str | None) -> None:
+        if at_least is None:
+            return
+        token = RevisionToken.parse(at_least)
+        self.require_open()
+        if not self.revision.has_seen(token):
+            awaited = self._begin_waiting(token)
+            wait([awaited], self.at_least_timeout)
+            self._waiting.end(awaited)
+        self.require_seen(token)
+
     def close(self) -> None:
         """Stop following, and answer nothing any more. Closing twice is harmless."""
         super().close()
@@ -117,6 +144,20 @@ class AsyncAuthorizer(Replicated):
         Nothing of it keeps the event loop from other work for long.
         """
         return await self.authentication.authenticate_async(header)
+
+    async def wait_for(self, at_least: str) -> None:
+        """Return when answers rest on a transaction; as `Authorizer.wait_for`."""
+        token = RevisionToken.parse(at_least)
+        self.require_open()
+        if not self.revision.has_seen(token):
+            awaited = self._begin_waiting(token)
+            arrival = asyncio.wrap_future(awaited)
+            try:
+                await asyncio.wait([arrival], timeout=self.at_least_timeout)
+            finally:
+                self._waiting.end(awaited)
+                arrival.cancel()
+        self.require_seen(token)
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()

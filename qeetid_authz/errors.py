@@ -2,6 +2,9 @@
 
     AuthzError
     ├── NotOpenError                used before opening or after closing
+    ├── RevisionError               what a caller wrote isn't known to be here
+    │   ├── RevisionUnseenError         it hasn't arrived yet
+    │   └── RevisionForeignError        it was written in another life of the database
     ├── PermissionDenied            `require` was refused
     ├── DocumentError               a declarative document breaks its rules
     ├── ImportConflictError         a document contradicts the database
@@ -62,6 +65,24 @@ class NotOpenError(AuthzError):
     """The authorizer was used before it was opened or after it was closed."""
 
     code = "not_open"
+
+
+class RevisionError(AuthzError):
+    """An answer was to rest on a transaction that isn't known to have arrived."""
+
+    code = "revision"
+
+
+class RevisionUnseenError(RevisionError):
+    """It hasn't arrived yet: it may not have been committed, or the feed is behind."""
+
+    code = "revision_unseen"
+
+
+class RevisionForeignError(RevisionError):
+    """It is of another database, or of a life of this one that ended with a crash."""
+
+    code = "revision_foreign"
 
 
 class PermissionDenied(AuthzError):  # noqa: N818  (an outcome, and the agreed name)

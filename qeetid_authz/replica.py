@@ -17,7 +17,7 @@ from qeetid_authz.errors import (
 from qeetid_authz.model import SESSION_MEMORY
 from qeetid_authz.revision import Revision
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The version of schema `qeetid_authz` that this code reads."""
 
 BACKLOG_LIMIT = 200_000
@@ -41,6 +41,7 @@ class Probe:
         floor: the log is complete from this transaction on.
         disarmed: triggers of the feed that are missing or disabled.
         fingerprint: changes with whatever the log can't tell of.
+        now: when that was by the database's clock, in seconds since the Unix epoch.
     """
 
     revision: Revision | None
@@ -48,14 +49,16 @@ class Probe:
     floor: int
     disarmed: tuple[str, ...]
     fingerprint: str
+    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a replica stands."""
+    """Where a replica stands; the rest as the `Probe` has it that led there."""
 
     revision: Revision
     fingerprint: str
+    now: float = 0.0
 
 
 @dataclass(slots=True)

@@ -6,25 +6,28 @@ from concurrent.futures import Future
 from math import inf
 from random import Random
 from threading import Event, Lock, Thread
-from time import monotonic, time
 from types import ModuleType
 from typing import TYPE_CHECKING, TypedDict
 from weakref import WeakSet
 
+from qeetid_authz.clocks import WallClock, steady
 from qeetid_authz.credentials.claims import Expectations
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.engine.published import CREDENTIAL_MARGIN, Prepared
 from qeetid_authz.errors import DatabaseError, FeedError, NotOpenError
 from qeetid_authz.model import Semantics, Update
 from qeetid_authz.replica import UNTRUSTWORTHY, Replica
+from qeetid_authz.revision import RevisionToken
+from qeetid_authz.waiting import Waiting
 
 if TYPE_CHECKING:
     from qeetid_authz.credentials.authentication import Authentication
     from qeetid_authz.credentials.keyring import Keyring
-    from qeetid_authz.postgres.following import Following
+    from qeetid_authz.postgres.following import AsyncFollower, Follower, Following
 
 POLL_INTERVAL = 0.02  # seconds
 MAX_STALENESS = 30.0  # seconds
+AT_LEAST_TIMEOUT = 1.0  # seconds
 ISSUER = AUDIENCE = (
     "qeet-id"  # what a Qeet ID server says unless told otherwise (fact 4)
 )
@@ -32,7 +35,8 @@ MAX_TOKEN_LIFE = 3600.0  # seconds
 LONGEST_TOKEN_LIFE = 366 * 86400.0  # seconds
 
 _CLOCK_SLACK = 3600.0  # seconds by which the clocks of database and issuer may differ
-_WATCH_INTERVAL = 0.01  # seconds
+_SHORTEST_LOOK = 0.01  # seconds
+_LONGEST_LOOK = 0.1  # seconds, for which a machine that woke up may go by what it knew
 PATIENCE = 5.0  # seconds that closing waits for a poll to end
 
 log = logging.getLogger("qeetid_authz")
@@ -51,10 +55,14 @@ class Options(TypedDict, total=False):
     audience: str
     leeway: float
     max_token_life: float
+    at_least_timeout: float
+    raises_stale: bool
 
 
 class Replicated(Engine):
     """What both authorizers share: an engine, a replica and a watch on its age."""
+
+    _follower: "Follower | AsyncFollower"
 
     def __init__(
         self,
@@ -68,6 +76,8 @@ class Replicated(Engine):
         audience: str = AUDIENCE,
         leeway: float = 0.0,
         max_token_life: float = MAX_TOKEN_LIFE,
+        at_least_timeout: float = AT_LEAST_TIMEOUT,
+        raises_stale: bool = False,
     ) -> None:
         """Prepare; nothing is connected or loaded before it is opened.
 
@@ -84,6 +94,9 @@ class Replicated(Engine):
             leeway: seconds by which the issuer's clock may differ.
             max_token_life: seconds that a token of a session may live at most; for so
                 long, and some more, revoked sessions are remembered.
+            at_least_timeout: seconds to wait for a transaction that an answer must
+                take into account.
+            raises_stale: whether to raise StaleError instead of denying as `stale`.
         """
         if not isinstance(dsn, str):
             raise TypeError(f"a DSN must be a string, not `{dsn!r}`")
@@ -97,9 +110,18 @@ class Replicated(Engine):
                 f"leeway `{leeway}` must be at least 0 seconds, and max_token_life"
                 f" `{max_token_life}` more than 0 and at most {LONGEST_TOKEN_LIFE:g}"
             )
+        if not 0 < at_least_timeout < inf:
+            raise ValueError(
+                f"at_least_timeout `{at_least_timeout}` must be more than 0 seconds"
+            )
         _require_name("issuer", issuer)
         _require_name("audience", audience)
-        super().__init__(semantics, monotonic, max_staleness, time)
+        self._time = WallClock()
+        super().__init__(
+            semantics, steady, max_staleness, self._time, raises_stale=raises_stale
+        )
+        self.at_least_timeout = at_least_timeout
+        self._waiting = Waiting()
         self.replica = Replica(
             poll_interval, session_memory=max_token_life + leeway + _CLOCK_SLACK
         )
@@ -124,8 +146,11 @@ class Replicated(Engine):
         self, update: Update, current_at: float, prepared: Prepared = None
     ) -> None:
         """Make a later revision current; as `Engine.publish`."""
+        if self.replica.cursor is not None:
+            self._time.database_said(self.replica.cursor.now, current_at)
         super().publish(update, current_at, prepared)
         self.last_error = None
+        self._waiting.look(self, current_at)
 
     def feed_failed(self, error: DatabaseError) -> None:
         """Note that a poll failed; fail closed if changes may have gone unseen."""
@@ -137,6 +162,13 @@ class Replicated(Engine):
         self.last_error = error
         if isinstance(error, UNTRUSTWORTHY):
             self.expire()
+
+    def _begin_waiting(self, token: RevisionToken) -> "Future[None]":
+        """Wait for a transaction, with a poll at once."""
+        awaited = self._waiting.begin(token, self._clock())
+        self._waiting.look(self, self._basis.current_at)
+        self._follower.hurry()
+        return awaited
 
     @property
     def authentication(self) -> "Authentication":
@@ -162,6 +194,7 @@ class Replicated(Engine):
         """Answer nothing any more. Closing twice is harmless."""
         self._closing.set()
         super().close()
+        self._waiting.look(self, inf)
         self._release()
 
     def _release(self) -> None:
@@ -172,7 +205,18 @@ class Replicated(Engine):
                 self._made.close()
 
     def _watch(self) -> None:
-        """Expire what is too old, whatever the feed is doing."""
+        """Expire what is too old, whatever the feed is doing.
+
+        Without it nothing would keep `can` from going by what it knew, for ever.
+        """
+        try:
+            self._expire_in_time()
+        except BaseException:
+            why = "what watches the age of this authorizer failed; open another"
+            self.shut(NotOpenError(why))
+            raise
+
+    def _expire_in_time(self) -> None:
         stale = False
         while not self._closing.wait(self._time_to_look()):
             self.expire_credentials()
@@ -181,12 +225,12 @@ class Replicated(Engine):
                 log.error("replica is stale", extra={"age": self.age})
 
     def _time_to_look(self) -> float:
-        left = max(self.max_staleness - self.age, _WATCH_INTERVAL)
-        return min(left, CREDENTIAL_MARGIN / 2)
+        left = max(self.max_staleness - self.age, _SHORTEST_LOOK)
+        return min(left, CREDENTIAL_MARGIN / 2, _LONGEST_LOOK)
 
     def _follow(self) -> "Following":
         following: Following = driver().follow(
-            self.replica, self, monotonic, _jitter.random
+            self.replica, self, steady, _jitter.random
         )
         return following
 

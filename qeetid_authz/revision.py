@@ -1,7 +1,47 @@
 """A revision: which transactions of which database an index has seen."""
 
+import re
 from dataclasses import dataclass
 from typing import Self
+
+_TOKEN = re.compile(r"([0-9a-f]{12})@([1-9][0-9]{0,19})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionToken:
+    """Names one transaction that wrote, for who must see what it wrote.
+
+    The writer gets it from `SELECT qeetid_authz.revision_token()`, anywhere in the
+    transaction.
+
+    Attributes:
+        incarnation: the life of the database server in which it was.
+        xid: its id there.
+    """
+
+    incarnation: str
+    xid: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read one as the database writes it, `incarnation@xid`.
+
+        Raises:
+            TypeError: it is no string.
+            ValueError: it isn't written so.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"a revision token must be a string, not `{text!r}`")
+        read = _TOKEN.fullmatch(text)
+        if read is None:
+            raise ValueError(
+                f"`{text}` is no revision token; pass on what"
+                " `SELECT qeetid_authz.revision_token()` says"
+            )
+        return cls(read[1], int(read[2]))
+
+    def __str__(self) -> str:
+        return f"{self.incarnation}@{self.xid}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +68,14 @@ class Revision:
         xmin, xmax, running = snapshot.split(":")
         xips = tuple(int(xip) for xip in running.split(",") if xip)
         return cls(incarnation, int(xmin), int(xmax), xips)
+
+    def has_seen(self, token: RevisionToken) -> bool:
+        """Whether what a transaction wrote is in this snapshot."""
+        return (
+            token.incarnation == self.incarnation
+            and token.xid < self.xmax
+            and token.xid not in self.running
+        )
 
     def __str__(self) -> str:
         """As short as a header wants it; those still running as a digest."""

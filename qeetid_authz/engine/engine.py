@@ -25,7 +25,7 @@ from qeetid_authz.index.iprules import parse_address
 from qeetid_authz.index.permissions import Grants
 from qeetid_authz.model import Semantics
 from qeetid_authz.principal import Kind, Principal
-from qeetid_authz.revision import Revision
+from qeetid_authz.revision import Revision, RevisionToken
 
 if TYPE_CHECKING:
     from qeetid_authz.document import Document
@@ -70,33 +70,54 @@ class Engine(Roster):
         """Answer nothing any more. Closing twice is harmless."""
         self.shut(NotOpenError("this authorizer is closed; open another"))
 
-    def can(self, principal: Principal, key: str, ip: str | None = None) -> bool:
+    def can(
+        self,
+        principal: Principal,
+        key: str,
+        ip: str | None = None,
+        at_least: str | None = None,
+    ) -> bool:
         """Whether a principal holds a permission; unknown ids are denied.
 
         Args:
             principal: who.
             key: the permission.
             ip: the address that the principal acts from, for the tenant's IP rules.
+            at_least: the revision token of a transaction whose writes the answer must
+                take into account.
 
         Raises:
-            TypeError: `principal` is no Principal, or `key` or `ip` no string.
-            ValueError: `ip` is no IP address.
+            TypeError: `principal` is no Principal, or `key`, `ip` or `at_least` no
+                string.
+            ValueError: `ip` is no IP address, or `at_least` no revision token.
             NotOpenError: the authorizer isn't open.
+            StaleError: it is stale, and was told to raise then.
+            RevisionUnseenError: that transaction hasn't arrived; an `Authorizer` waits
+                for it first, for a while.
+            RevisionForeignError: it is of another life of the database.
         """
-        if ip is not None:
-            return self.check(principal, key, ip).allowed
+        if ip is not None or at_least is not None:
+            return self.check(principal, key, ip, at_least).allowed
         try:
             return self._answers[principal.key][key]
         except (KeyError, AttributeError, TypeError):
             return self._seat_and_ask(principal, key)
 
+    def _reach(self, at_least: str | None) -> None:
+        """Return when answers rest on a transaction, if one is named.
+
+        Raises:
+            TypeError, ValueError: what is given is no revision token.
+            RevisionError: the transaction isn't known to have arrived.
+        """
+        if at_least is not None:
+            self.require_seen(RevisionToken.parse(at_least))
+
     def _seat_and_ask(self, principal: Principal, key: str) -> bool:
         _require_question(principal, key)
         with self._lock:
-            if self.is_stale:
-                self._require_index()
-                return False
-            return self._ask(principal, key)
+            self._require_index()
+            return not self._must_refuse() and self._ask(principal, key)
 
     def _ask(self, principal: Principal, key: str) -> bool:
         grants = self._seats.kept(principal.key) or self._seat(principal)
@@ -123,9 +144,15 @@ class Engine(Roster):
             self._seats.take_bounded(key, grants, rests_on, ends)
         return grants
 
-    def check(self, principal: Principal, key: str, ip: str | None = None) -> Decision:
+    def check(
+        self,
+        principal: Principal,
+        key: str,
+        ip: str | None = None,
+        at_least: str | None = None,
+    ) -> Decision:
         """The decision, with its reason, revision and age; as `can`."""
-        if ip is None:
+        if ip is None and at_least is None:
             decisions = self._decisions
             try:
                 decision = decisions[self._reasons[principal.key][key]]
@@ -134,6 +161,7 @@ class Engine(Roster):
             if self._clock() <= self._stale_from and self._decisions is decisions:
                 return decision
         question = self._question(principal, key, ip)
+        self._reach(at_least)
         with self._lock:
             return self._decide(question)
 
@@ -141,7 +169,7 @@ class Engine(Roster):
         _require_question(principal, key)
         with self._lock:
             index = self._require_index()
-            if self.is_stale:
+            if self._must_refuse():
                 return self._decision(Reason.STALE)
             grants = self._seats.kept(principal.key) or self._seat(principal)
             reason = Reason.GRANTED
@@ -153,16 +181,18 @@ class Engine(Roster):
             return self._decision(reason)
 
     def check_many(
-        self, questions: Iterable[tuple[Principal, str]], ip: str | None = None
+        self,
+        questions: Iterable[tuple[Principal, str]],
+        ip: str | None = None,
+        at_least: str | None = None,
     ) -> list[Decision]:
-        """The decisions on several questions, in order, all at one revision.
+        """The decisions on several questions, in order, all at one revision; as `can`.
 
         Raises:
-            TypeError: a question isn't a Principal and a string, or `ip` no string.
-            ValueError: `ip` is no IP address.
-            NotOpenError: the authorizer isn't open.
+            TypeError: a question isn't a Principal and a string.
         """
         asked = [self._question(principal, key, ip) for principal, key in questions]
+        self._reach(at_least)
         with self._lock:
             return [self._decide(question) for question in asked]
 
@@ -196,7 +226,7 @@ class Engine(Roster):
             index, seats = self._require_index(), self._answers
             revision, age = self._basis.revision, self.age
             somebody = Principal.of(Kind.USER, tenant, tenant)
-            if self.is_stale or not ip_verdict(index, somebody, address).lets_in:
+            if self._must_refuse() or not ip_verdict(index, somebody, address).lets_in:
                 return [False for _ in asked], revision, age
             try:
                 answers = [seats[tenant + who][key] for who, key in asked]
@@ -212,7 +242,7 @@ class Engine(Roster):
 
     def _decide(self, question: Question) -> Decision:
         index = self._require_index()
-        reason = Reason.STALE if self.is_stale else decide(index, question)
+        reason = Reason.STALE if self._must_refuse() else decide(index, question)
         return self._decision(reason)
 
     def _decision(self, reason: Reason) -> Decision:
@@ -223,13 +253,19 @@ class Engine(Roster):
             self._decisions[reason.value] = decision
         return decision
 
-    def require(self, principal: Principal, key: str, ip: str | None = None) -> None:
+    def require(
+        self,
+        principal: Principal,
+        key: str,
+        ip: str | None = None,
+        at_least: str | None = None,
+    ) -> None:
         """Return when the principal holds the permission; as `can`.
 
         Raises:
             PermissionDenied: it doesn't; the error carries the decision.
         """
-        decision = self.check(principal, key, ip)
+        decision = self.check(principal, key, ip, at_least)
         if not decision:
             raise PermissionDenied(
                 f"{principal.kind} `{principal.id}` may not `{key}` in tenant"
@@ -238,14 +274,19 @@ class Engine(Roster):
             )
 
     def explain(
-        self, principal: Principal, key: str, ip: str | None = None
+        self,
+        principal: Principal,
+        key: str,
+        ip: str | None = None,
+        at_least: str | None = None,
     ) -> Explanation:
         """The decision with every grant path, or with what would be enough; as `can`."""
         question = self._question(principal, key, ip)
+        self._reach(at_least)
         with self._lock:
             index = self._require_index()
             revision, age = self._basis.revision, self.age
-            if self.is_stale:
+            if self._must_refuse():
                 return Explanation(False, key, (), Reason.STALE, (), revision, age)
             known = self._answers.get(principal.key)
             if known and known.get(key) and ip is None:
@@ -267,7 +308,7 @@ class Engine(Roster):
         question = self._question(principal, "", ip)
         with self._lock:
             index = self._require_index()
-            if self.is_stale:
+            if self._must_refuse():
                 held = Account(principal.kind, reason=Reason.STALE)
             else:
                 held = account(index, question)
@@ -290,7 +331,7 @@ class Engine(Roster):
             index = self._require_index()
             revision, age = self._basis.revision, self.age
             grants = effective(index, principal, self._wall_clock())
-            if grants is None or self.is_stale:
+            if self._must_refuse() or grants is None:
                 return [], revision, age
             return index.vocabulary.keys(grants.mask), revision, age
 
@@ -327,7 +368,7 @@ class Engine(Roster):
         with self._lock:
             index = self._require_index()
             entry = index.tenants.get(tenant)
-            if entry is None or self.is_stale or not index.is_open(entry):
+            if self._must_refuse() or entry is None or not index.is_open(entry):
                 return iter(())
             holders = Holders(index, tenant, key).after(begin)
             if index.is_strict:

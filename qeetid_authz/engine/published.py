@@ -7,13 +7,19 @@ from typing import TypeAlias
 
 from qeetid_authz.decision.decision import Basis, Decision
 from qeetid_authz.engine.seats import Seats
-from qeetid_authz.errors import AuthzError, NotOpenError
+from qeetid_authz.errors import (
+    AuthzError,
+    NotOpenError,
+    RevisionForeignError,
+    RevisionUnseenError,
+    StaleError,
+)
 from qeetid_authz.index.applying import apply_changes
 from qeetid_authz.index.compiler import compile_snapshot
 from qeetid_authz.index.index import Index
 from qeetid_authz.index.moving import Moves
 from qeetid_authz.model import Changes, Semantics, Snapshot, Update
-from qeetid_authz.revision import Revision
+from qeetid_authz.revision import Revision, RevisionToken
 
 NO_REVISION = Revision("none", 0, 0)
 
@@ -51,6 +57,8 @@ class Published:
         clock: Callable[[], float] = _timeless,
         max_staleness: float = inf,
         wall_clock: Callable[[], float] = _timeless,
+        *,
+        raises_stale: bool = False,
     ) -> None:
         """Make an engine that knows nothing yet.
 
@@ -60,11 +68,13 @@ class Published:
             max_staleness: seconds of age from which everything is denied; who owns
                 the clock calls `expire` then, since `can` doesn't look at it.
             wall_clock: seconds since the Unix epoch, for the end of credentials.
+            raises_stale: whether what would be denied as `stale` raises instead.
         """
         self._semantics = Semantics(semantics)
         self._clock = clock
         self._wall_clock = wall_clock
         self.max_staleness = max_staleness
+        self._raises_stale = raises_stale
         self._lock = Lock()
         self._seats = Seats()
         self._answers = self._seats.answers
@@ -185,6 +195,43 @@ class Published:
             NotOpenError: there is none yet, or any more.
         """
         self._require_index()
+
+    def require_seen(self, token: RevisionToken) -> None:
+        """Return when what a transaction wrote is in the current revision.
+
+        Raises:
+            RevisionUnseenError: it isn't.
+            RevisionForeignError: nor will it be.
+            NotOpenError: there is no revision.
+        """
+        self._require_index()
+        revision = self.revision
+        if revision.has_seen(token):
+            return
+        if revision.incarnation != token.incarnation:
+            raise RevisionForeignError(
+                f"the revision token `{token}` is of another database, or of another life"
+                f" of it than `{revision}`; write again, or ask without it"
+            )
+        raise RevisionUnseenError(
+            f"what was written at `{token}` isn't in `{revision}`; ask again once its"
+            " transaction is committed"
+        )
+
+    def _must_refuse(self) -> bool:
+        """Whether everything is denied because the index is too old.
+
+        Raises:
+            StaleError: it is, and whoever owns it wants to be told so.
+        """
+        if not self.is_stale:
+            return False
+        if self._raises_stale:
+            raise StaleError(
+                f"what is known is {self.age:.1f} seconds old, or not to be trusted"
+                " since; see why the database can't be followed"
+            )
+        return True
 
     def _require_index(self) -> Index:
         if self._index is None:

@@ -71,7 +71,7 @@ def poll(replica: Replica) -> Poll:
         *shown, has_news = row
         probe = _probe(shown)
         if probe.revision and not has_news and replica.is_followed_by(probe):
-            replica.advanced(Cursor(probe.revision, probe.fingerprint), None)
+            replica.advanced(_cursor(probe.revision, probe), None)
             return probe.revision
     return (yield from _read(replica))
 
@@ -104,7 +104,7 @@ def _read(replica: Replica) -> Poll:
         update = yield from _reread(revision, touched)
     yield [_do("commit")]
     is_busy = not isinstance(update, Revision)
-    replica.advanced(Cursor(revision, probe.fingerprint), cause, is_busy=is_busy)
+    replica.advanced(_cursor(revision, probe), cause, is_busy=is_busy)
     return update
 
 
@@ -172,9 +172,13 @@ def _since(known: Revision) -> dict[str, Any]:
 
 
 def _probe(shown: Sequence[Any]) -> Probe:
-    snapshot, incarnation, version, floor, disarmed, fingerprint = shown
+    snapshot, incarnation, version, floor, disarmed, fingerprint, now = shown
     revision = None if incarnation is None else Revision.parse(incarnation, snapshot)
-    return Probe(revision, version, floor, tuple(disarmed), fingerprint)
+    return Probe(revision, version, floor, tuple(disarmed), fingerprint, now)
+
+
+def _cursor(revision: Revision, probe: Probe) -> Cursor:
+    return Cursor(revision, probe.fingerprint, probe.now)
 
 
 def _load(

@@ -6,6 +6,7 @@ calling thread, `AsyncFollower` on the running event loop.
 
 import asyncio
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
@@ -58,9 +59,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait for some seconds."""
+    """Wait for some seconds, unless somebody is in a hurry and that helps."""
 
     seconds: float
+    may_be_cut: bool = False
 
 
 Action: TypeAlias = Connect | Ask | Work | Pause
@@ -91,7 +93,7 @@ def follow(
                 if isinstance(update, Snapshot) and not replica.repeats:
                     continue  # which took long, and more may have changed meanwhile
                 begun = True
-                yield Pause(replica.pause(jitter()))
+                yield Pause(replica.pause(jitter()), may_be_cut=not replica.repeats)
         except Exception as error:
             if not begun:
                 raise
@@ -128,6 +130,7 @@ class Follower:
         self._following = following
         self._connection: Connection[Row] | None = None
         self._stopped = Event()
+        self._hurried = Event()
 
     def begin(self) -> None:
         """Connect and load.
@@ -146,18 +149,25 @@ class Follower:
     def run(self) -> None:
         """Follow until stopped, after `begin`."""
         action = self._following.send(None)
-        while not self._stopped.is_set():
-            try:
-                done = self._act(action)
-            except Exception as error:  # noqa: BLE001  (the feed never stops)
-                action = self._following.throw(error)
-            else:
-                action = self._following.send(done)
-        self._disconnect()
+        try:
+            while not self._stopped.is_set():
+                try:
+                    done = self._act(action)
+                except Exception as error:  # noqa: BLE001  (the feed never stops)
+                    action = self._following.throw(error)
+                else:
+                    action = self._following.send(done)
+        finally:
+            self._disconnect()
 
     def stop(self) -> None:
         """Let `run` return as soon as it can."""
         self._stopped.set()
+        self._hurried.set()
+
+    def hurry(self) -> None:
+        """Poll as soon as possible; a poll that has begun doesn't count."""
+        self._hurried.set()
 
     def _act(self, action: Action) -> Update | Prepared:
         match action:
@@ -169,6 +179,9 @@ class Follower:
                     return drive(self._connected(), steps)
             case Work(work):
                 return work()
+            case Pause(seconds, may_be_cut=True):
+                self._hurried.wait(seconds)
+                self._hurried.clear()
             case Pause(seconds):
                 self._stopped.wait(seconds)
         return None
@@ -191,6 +204,7 @@ class AsyncFollower:
         self._dsn = dsn
         self._following = following
         self._connection: AsyncConnection[Row] | None = None
+        self._hurried = asyncio.Event()
 
     async def begin(self) -> None:
         """Connect and load.
@@ -220,6 +234,10 @@ class AsyncFollower:
         finally:
             await self.close()
 
+    def hurry(self) -> None:
+        """Poll as soon as possible; a poll that has begun doesn't count."""
+        self._hurried.set()
+
     async def close(self) -> None:
         """Let go of the connection."""
         await self._disconnect()
@@ -234,6 +252,10 @@ class AsyncFollower:
                     return await drive_async(self._connected(), steps)
             case Work(work):
                 return await asyncio.to_thread(work)
+            case Pause(seconds, may_be_cut=True):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurried.wait(), seconds)
+                self._hurried.clear()
             case Pause(seconds):
                 await asyncio.sleep(seconds)
         return None

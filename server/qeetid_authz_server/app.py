@@ -52,6 +52,7 @@ def make_app(settings: Settings) -> web.Application:
         audience=settings.audience,
         leeway=settings.leeway,
         max_token_life=settings.max_token_life,
+        at_least_timeout=settings.at_least_timeout,
     )
     gate = Gate(authorizer, is_open=settings.caller_auth is CallerAuth.OFF)
     refresh_tokens = RefreshTokens(settings.database_url)

@@ -32,6 +32,8 @@ class Code(StrEnum):
     FORM_INVALID = "oidc.form_invalid"
     FORM_TOO_LARGE = "oidc.form_too_large"
     BATCH_TOO_LARGE = "batch_too_large"
+    REVISION_UNSEEN = "revision_unseen"
+    REVISION_FOREIGN = "revision_foreign"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     INTERNAL = "internal"
     UNAVAILABLE = "unavailable"
@@ -61,6 +63,11 @@ _KINDS = MappingProxyType(
         # The sidecar's.
         Code.FORM_TOO_LARGE: _Kind(413, "The form is too large."),
         Code.BATCH_TOO_LARGE: _Kind(413, "The batch is too large."),
+        # Not retryable without a thought: each has waited for long already.
+        Code.REVISION_UNSEEN: _Kind(409, "What you wrote hasn't arrived here yet."),
+        Code.REVISION_FOREIGN: _Kind(
+            409, "What you wrote is unknown to the database as it is now."
+        ),
         Code.UNSUPPORTED_MEDIA_TYPE: _Kind(
             415, "Send the body as application/json, unencoded."
         ),

@@ -21,6 +21,7 @@ from qeetid_authz.credentials.keysources import source_of
 from qeetid_authz.errors import AuthzError
 from qeetid_authz.model import Semantics
 from qeetid_authz.replicated import (
+    AT_LEAST_TIMEOUT,
     AUDIENCE,
     ISSUER,
     LONGEST_TOKEN_LIFE,
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
         fast_path: whether plain checks and introspections of known tokens are answered
             before they reach the framework; the answers are the same.
         log_level: `debug`, `info`, `warning` or `error`.
+        at_least_timeout: seconds that a request waits for what its caller wrote.
         drain_timeout: seconds that requests in flight get to finish at the end.
     """
 
@@ -113,6 +115,7 @@ class Settings(BaseSettings):
     batch_limit: int = Field(10_000, ge=1)
     fast_path: bool = True
     log_level: LogLevel = LogLevel.INFO
+    at_least_timeout: float = Field(AT_LEAST_TIMEOUT, gt=0, allow_inf_nan=False)
     drain_timeout: float = Field(10.0, gt=0, allow_inf_nan=False)
 
     @property
@@ -182,6 +185,7 @@ class Settings(BaseSettings):
         "leeway",
         "max_token_life",
         "batch_limit",
+        "at_least_timeout",
         "drain_timeout",
         mode="before",
     )

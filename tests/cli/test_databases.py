@@ -31,8 +31,8 @@ def test_migrate_says_what_it_did(cli: Cli, empty_database: str) -> None:
     third = cli("migrate", dsn=empty_database)
 
     assert [answer.code for answer in (first, second, third)] == [0, 0, 0]
-    assert first.out.endswith(": installed version 3\n")
-    assert second.out.endswith(": version 3 is in place, nothing to do\n")
+    assert first.out.endswith(": installed version 4\n")
+    assert second.out.endswith(": version 4 is in place, nothing to do\n")
     assert "triggers put in place again: " in third.out
     assert "rbac.roles" in third.out
 
@@ -41,7 +41,7 @@ def test_migrate_check_finds_nothing_wrong(cli: Cli, database: str) -> None:
     """The exit code tells a program, two sentences a person."""
     assert cli("migrate", "--check", dsn=database) == (
         0,
-        "schema qeetid_authz has version 3\nall triggers are in place and enabled\n",
+        "schema qeetid_authz has version 4\nall triggers are in place and enabled\n",
         "",
     )
 
@@ -66,7 +66,7 @@ def test_migrate_check_finds_nothing_at_all(cli: Cli, empty_database: str) -> No
     assert answer.code == 1
     assert "isn't installed; run `qeetid-authz migrate`\n" in answer.out
     assert "  - table rbac.permissions is missing\n" in answer.out
-    assert (body["ready"], body["version"], body["latest"]) == (False, None, 3)
+    assert (body["ready"], body["version"], body["latest"]) == (False, None, 4)
 
 
 def test_migrate_remove_leaves_the_tables(cli: Cli, database: str) -> None:

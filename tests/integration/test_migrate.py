@@ -21,6 +21,7 @@ from qeetid_authz.postgres import migrate as migrations
 from qeetid_authz.postgres.embedded import Cluster, Server
 from qeetid_authz.postgres.migrate import Status, migrate, remove, status
 from qeetid_authz.postgres.queries import script
+from qeetid_authz.replica import SCHEMA_VERSION
 from tests.fixtures.postgres import new_database
 from tests.integration.servers import (
     BINARIES,
@@ -35,7 +36,9 @@ from tests.integration.servers import (
     without_roles,
 )
 
-READY = Status(version=3, latest=3, disarmed=(), differences=())
+READY = Status(
+    version=SCHEMA_VERSION, latest=SCHEMA_VERSION, disarmed=(), differences=()
+)
 
 
 @pytest.fixture(scope="module", params=BINARIES, ids=version_of)
@@ -213,7 +216,7 @@ def test_migrating_again_repairs(
     """A trigger that was dropped or disabled is named, and put in place again."""
     migrate(dsn)
     run(dsn, *damage)
-    assert status(dsn) == Status(3, 3, disarmed, ())
+    assert status(dsn) == Status(SCHEMA_VERSION, SCHEMA_VERSION, disarmed, ())
     assert not status(dsn).is_ready
 
     assert migrate(dsn) == READY
@@ -236,12 +239,12 @@ def test_status_of_each_state(server: Server, empty: str, dsn: str) -> None:
     bare = status(empty)
     assert (bare.version, bare.disarmed, bare.is_ready) == (None, (), False)
     assert len(bare.differences) == len(TABLES)
-    assert status(dsn) == Status(None, 3, (), ())
+    assert status(dsn) == Status(None, SCHEMA_VERSION, (), ())
 
     migrate(dsn)
     run(dsn, "ALTER TABLE rbac.roles ALTER description TYPE varchar")
     drifted = status(dsn)
-    assert drifted.version == 3
+    assert drifted.version == SCHEMA_VERSION
     assert drifted.differences == (
         "column rbac.roles.description is character varying, not text",
     )
@@ -249,9 +252,9 @@ def test_status_of_each_state(server: Server, empty: str, dsn: str) -> None:
     run(
         dsn,
         "ALTER TABLE rbac.roles ALTER description TYPE text",
-        "UPDATE qeetid_authz.meta SET version = 4",
+        f"UPDATE qeetid_authz.meta SET version = {SCHEMA_VERSION + 1}",
     )
-    assert status(dsn) == Status(4, 3, (), ())
+    assert status(dsn) == Status(SCHEMA_VERSION + 1, SCHEMA_VERSION, (), ())
     assert not status(dsn).is_ready
 
 
@@ -260,7 +263,9 @@ def test_a_table_lost_after_migrating_is_told(dsn: str) -> None:
     migrate(dsn)
     run(dsn, "DROP TABLE rbac.user_roles")
 
-    assert status(dsn) == Status(3, 3, BOTH, ("table rbac.user_roles is missing",))
+    assert status(dsn) == Status(
+        SCHEMA_VERSION, SCHEMA_VERSION, BOTH, ("table rbac.user_roles is missing",)
+    )
     with pytest.raises(SchemaError, match=r"rbac\.user_roles"):
         migrate(dsn)
 
@@ -268,10 +273,12 @@ def test_a_table_lost_after_migrating_is_told(dsn: str) -> None:
 def test_a_later_version_is_refused(dsn: str) -> None:
     """A schema that a later release installed is left alone."""
     migrate(dsn)
-    run(dsn, "UPDATE qeetid_authz.meta SET version = 4")
+    run(dsn, f"UPDATE qeetid_authz.meta SET version = {SCHEMA_VERSION + 1}")
     before = versions(dsn)
 
-    with pytest.raises(DatabaseError, match=r"version 4.*upgrade qeetid-authz"):
+    with pytest.raises(
+        DatabaseError, match=rf"version {SCHEMA_VERSION + 1}.*upgrade qeetid-authz"
+    ):
         migrate(dsn)
 
     assert before == versions(dsn)
@@ -372,7 +379,7 @@ async def test_the_first_version_is_not_followed(dsn: str, user: str) -> None:
     )
     lodger = make_conninfo(dsn, user="lodger", password="x")
     address = dsn if user == "superuser" else lodger
-    says = "version 1, this program reads 3"
+    says = f"version 1, this program reads {SCHEMA_VERSION}"
     try:
         with pytest.raises(NotMigratedError, match=says):
             Authorizer.open(address)
@@ -540,7 +547,7 @@ def test_removing_leaves_no_trace(dsn: str, hardened: bool) -> None:
     remove(dsn)
 
     assert before == fingerprint(dsn)
-    assert status(dsn) == Status(None, 3, (), ())
+    assert status(dsn) == Status(None, SCHEMA_VERSION, (), ())
     assert migrate(dsn) == READY
 
 

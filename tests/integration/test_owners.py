@@ -12,6 +12,7 @@ from qeetid_authz.errors import DatabaseError
 from qeetid_authz.postgres.embedded import Cluster, Server
 from qeetid_authz.postgres.migrate import Status, migrate, remove, status
 from qeetid_authz.postgres.queries import script
+from qeetid_authz.replica import SCHEMA_VERSION
 from tests.fixtures.postgres import new_database
 from tests.integration.following import assert_follows
 from tests.integration.servers import (
@@ -24,7 +25,9 @@ from tests.integration.servers import (
     without_roles,
 )
 
-READY = Status(version=3, latest=3, disarmed=(), differences=())
+READY = Status(
+    version=SCHEMA_VERSION, latest=SCHEMA_VERSION, disarmed=(), differences=()
+)
 PASSWORD = "x"
 
 
@@ -121,7 +124,7 @@ def test_an_owner_migrates_with_roles_made_for_him(server: Server) -> None:
 
         remove(owner)
 
-        assert status(owner) == Status(None, 3, (), ())
+        assert status(owner) == Status(None, SCHEMA_VERSION, (), ())
         assert rows(
             dsn, "SELECT count(*) FROM pg_roles WHERE rolname ~ '^qeetid_authz'"
         ) == [(2,)]

@@ -143,7 +143,8 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (
             "`port` is no setting; there are database_url, listen, semantics,"
             " max_staleness, poll_interval, jwks, issuer, audience, leeway,"
-            " max_token_life, caller_auth, batch_limit, fast_path, log_level, drain_timeout"
+            " max_token_life, caller_auth, batch_limit, fast_path, log_level,"
+            " at_least_timeout, drain_timeout"
         ),
     )
 

@@ -1,4 +1,4 @@
--- The triggers and the reader's rights, made anew: run by every migration. Replacing
+-- The triggers and everybody's rights, made anew: run by every migration. Replacing
 -- a trigger waits for those who write to the table, not for those who read it. Texts are
 -- compared by their bytes, whatever equality their collation knows.
 
@@ -143,6 +143,10 @@ GRANT SELECT ON qeetid_authz.meta, qeetid_authz.change_log, qeetid_authz.sources
     TO qeetid_authz_reader;
 GRANT EXECUTE ON FUNCTION qeetid_authz.incarnation, qeetid_authz.coverage,
     qeetid_authz.look TO qeetid_authz_reader;
+
+-- Who writes may name the transaction, and nothing else here is of any use to anybody.
+GRANT USAGE ON SCHEMA qeetid_authz TO PUBLIC;
+GRANT EXECUTE ON FUNCTION qeetid_authz.revision_token TO PUBLIC;
 
 -- Granting what one may not grant is a mere warning.
 DO $$

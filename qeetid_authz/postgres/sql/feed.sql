@@ -1,6 +1,6 @@
 -- name: look
 -- The snapshot, whether the feed can be trusted in it, and whether there may be news.
-SELECT snapshot, incarnation, version, floor, disarmed, fingerprint, news
+SELECT snapshot, incarnation, version, floor, disarmed, fingerprint, now, news
 FROM qeetid_authz.look(%(xmax)s::text::xid8, %(running)s::text[]::xid8[]);
 
 -- name: begin
@@ -35,7 +35,8 @@ IN ACCESS SHARE MODE;
 -- The snapshot, and whether the feed can be trusted in it.
 SELECT pg_current_snapshot()::text,
     CASE WHEN NOT pg_is_in_recovery() THEN qeetid_authz.incarnation() END,
-    meta.version, meta.floor::text::bigint, coverage.disarmed, coverage.fingerprint
+    meta.version, meta.floor::text::bigint, coverage.disarmed, coverage.fingerprint,
+    extract(epoch FROM clock_timestamp())::double precision
 FROM qeetid_authz.meta, qeetid_authz.coverage();
 
 -- name: declare_diff

@@ -59,6 +59,11 @@ _url = click.option(
 )
 @click.option("--log-level", metavar="|".join(LogLevel), help="Log from here on.")
 @click.option(
+    "--at-least-timeout",
+    metavar="SECONDS",
+    help="That a request waits for what its caller wrote.",
+)
+@click.option(
     "--drain-timeout",
     metavar="SECONDS",
     help="For requests in flight when it ends.",

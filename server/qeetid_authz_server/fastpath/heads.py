@@ -15,6 +15,7 @@ from re import compile as compile_pattern
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from qeetid_authz.principal import Kind, Principal
+from qeetid_authz_server.ownwrites import AT_LEAST
 from qeetid_authz_server.problems import Problem
 from qeetid_authz_server.query import parse_pairs
 from qeetid_authz_server.questions import read_id, read_permission
@@ -40,6 +41,7 @@ _NEVER_PLAIN = frozenset(
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
+        AT_LEAST.lower().encode(),
     }
 )
 

@@ -3,11 +3,12 @@
 import msgspec
 from aiohttp import hdrs, web
 
-from qeetid_authz.engine.engine import Engine
+from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.ids import Id
 from qeetid_authz.revision import Revision
 from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.ownwrites import own_writes
 from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.questions import (
     read_address,
@@ -52,7 +53,9 @@ def body_limit(batch_limit: int) -> int:
 class BatchRoute:
     """Answers many questions, each as a single check would."""
 
-    def __init__(self, engine: Engine, gate: Gate, bodies: Bodies, limit: int) -> None:
+    def __init__(
+        self, engine: AsyncAuthorizer, gate: Gate, bodies: Bodies, limit: int
+    ) -> None:
         self._engine = engine
         self._gate = gate
         self._bodies = bodies
@@ -77,6 +80,7 @@ class BatchRoute:
         require_same_tenant(caller, tenant)
         address = _address(batch)
         questions = self._questions.read(batch.checks)
+        await own_writes(request, self._engine)
         answers, revision, age = self._engine.can_many(tenant, questions, address)
         return decision_response(_encode(answers, revision), revision, age)
 

@@ -2,9 +2,10 @@
 
 from aiohttp import web
 
-from qeetid_authz.engine.engine import Engine
+from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.principal import Kind, Principal
 from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.ownwrites import own_writes
 from qeetid_authz_server.query import parse_query
 from qeetid_authz_server.questions import (
     read_address,
@@ -19,7 +20,7 @@ from qeetid_authz_server.wire import ALLOWED, DENIED, encode, explanation_body
 class CheckRoute:
     """Answers one question."""
 
-    def __init__(self, engine: Engine, gate: Gate) -> None:
+    def __init__(self, engine: AsyncAuthorizer, gate: Gate) -> None:
         self._engine = engine
         self._gate = gate
 
@@ -34,6 +35,7 @@ class CheckRoute:
         query = parse_query(request.raw_path)
         principal, permission = _question(query, caller)
         address = read_address(query.get(b"client_ip"))
+        await own_writes(request, self._engine)
         if query.get(b"explain") == b"true":
             return self._explain(principal, permission, address)
         decision = self._engine.check(principal, permission, address)

@@ -2,9 +2,10 @@
 
 from aiohttp import web
 
-from qeetid_authz.engine.engine import Engine
+from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.principal import Kind, Principal
 from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.ownwrites import own_writes
 from qeetid_authz_server.questions import read_id, require_same_tenant
 from qeetid_authz_server.responses import decision_response
 from qeetid_authz_server.wire import encode
@@ -13,7 +14,7 @@ from qeetid_authz_server.wire import encode
 class PermissionsRoute:
     """Lists effective permissions."""
 
-    def __init__(self, engine: Engine, gate: Gate) -> None:
+    def __init__(self, engine: AsyncAuthorizer, gate: Gate) -> None:
         self._engine = engine
         self._gate = gate
 
@@ -29,6 +30,7 @@ class PermissionsRoute:
         self._gate.require_may_ask(caller)
         user = read_id(_segment(request, "user"), "userID")
         principal = Principal.of(Kind.USER, user, tenant)
+        await own_writes(request, self._engine)
         keys, revision, age = self._engine.holdings(principal)
         return decision_response(encode({"permissions": keys}), revision, age)
 
