@@ -9,6 +9,7 @@ from concurrent.futures import wait
 from threading import Thread
 from typing import TYPE_CHECKING, Self, Unpack
 
+from qeetid_authz.errors import UnreachableError
 from qeetid_authz.principal import Principal
 from qeetid_authz.replicated import PATIENCE, Options, Replicated, driver, log
 from qeetid_authz.revision import RevisionToken
@@ -46,8 +47,14 @@ class Authorizer(Replicated):
         if self.is_loaded:
             return self
         self._require_unopened()
+        self._find_directory()
         self._follower = driver().Follower(self._dsn, self._follow())
-        self._follower.begin()
+        try:
+            self._follower.begin()
+        except UnreachableError as error:
+            self._resume(error)
+            following = self._follow(begun=True)
+            self._follower = driver().Follower(self._dsn, following)
         wait(self._load_keys(), PATIENCE)
         self._thread = Thread(
             target=self._follower.run, name="qeetid-authz-feed", daemon=True
@@ -129,8 +136,14 @@ class AsyncAuthorizer(Replicated):
         if self.is_loaded:
             return self
         self._require_unopened()
+        self._find_directory()
         self._follower = driver().AsyncFollower(self._dsn, self._follow())
-        await self._follower.begin()
+        try:
+            await self._follower.begin()
+        except UnreachableError as error:
+            await asyncio.to_thread(self._resume, error)
+            following = self._follow(begun=True)
+            self._follower = driver().AsyncFollower(self._dsn, following)
         if keys := self._load_keys():
             await asyncio.wait(map(asyncio.wrap_future, keys), timeout=PATIENCE)
         self._task = asyncio.create_task(self._follower.run(), name="qeetid-authz-feed")

@@ -9,6 +9,7 @@
     ├── DocumentError               a declarative document breaks its rules
     ├── ImportConflictError         a document contradicts the database
     ├── KeySetError                 what should hold public keys doesn't
+    ├── SnapshotError               what was kept on disk can't be used
     ├── DatabaseError               the database can't serve as a source
     │   ├── UnreachableError        it doesn't answer
     │   ├── SchemaError             its tables aren't Qeet ID's
@@ -123,6 +124,12 @@ class KeySetError(AuthzError):
     """What should hold an issuer's public keys holds none that can be used."""
 
     code = "key_set_invalid"
+
+
+class SnapshotError(AuthzError):
+    """What was kept on disk can't be read or trusted, or nothing can be kept there."""
+
+    code = "snapshot_invalid"
 
 
 class DatabaseError(AuthzError):

@@ -2,8 +2,10 @@
 
 import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import Future
 from math import inf
+from pathlib import Path
 from random import Random
 from threading import Event, Lock, Thread
 from types import ModuleType
@@ -14,7 +16,13 @@ from qeetid_authz.clocks import WallClock, steady
 from qeetid_authz.credentials.claims import Expectations
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.engine.published import CREDENTIAL_MARGIN, Prepared
-from qeetid_authz.errors import DatabaseError, FeedError, NotOpenError
+from qeetid_authz.errors import (
+    DatabaseError,
+    FeedError,
+    NotOpenError,
+    SnapshotError,
+    UnreachableError,
+)
 from qeetid_authz.model import Semantics, Update
 from qeetid_authz.replica import UNTRUSTWORTHY, Replica
 from qeetid_authz.revision import RevisionToken
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from qeetid_authz.credentials.authentication import Authentication
     from qeetid_authz.credentials.keyring import Keyring
     from qeetid_authz.postgres.following import AsyncFollower, Follower, Following
+    from qeetid_authz.snapshots.keeping import Keeper
 
 POLL_INTERVAL = 0.02  # seconds
 MAX_STALENESS = 30.0  # seconds
@@ -57,6 +66,8 @@ class Options(TypedDict, total=False):
     max_token_life: float
     at_least_timeout: float
     raises_stale: bool
+    snapshot_dir: str | os.PathLike[str] | None
+    snapshot_key: str | None
 
 
 class Replicated(Engine):
@@ -78,6 +89,8 @@ class Replicated(Engine):
         max_token_life: float = MAX_TOKEN_LIFE,
         at_least_timeout: float = AT_LEAST_TIMEOUT,
         raises_stale: bool = False,
+        snapshot_dir: str | os.PathLike[str] | None = None,
+        snapshot_key: str | None = None,
     ) -> None:
         """Prepare; nothing is connected or loaded before it is opened.
 
@@ -97,6 +110,9 @@ class Replicated(Engine):
             at_least_timeout: seconds to wait for a transaction that an answer must
                 take into account.
             raises_stale: whether to raise StaleError instead of denying as `stale`.
+            snapshot_dir: a directory to keep what is known in, for a start while the
+                database is away; one for each authorizer.
+            snapshot_key: a secret that what is kept is authenticated with.
         """
         if not isinstance(dsn, str):
             raise TypeError(f"a DSN must be a string, not `{dsn!r}`")
@@ -122,6 +138,9 @@ class Replicated(Engine):
         )
         self.at_least_timeout = at_least_timeout
         self._waiting = Waiting()
+        self._snapshot_dir = None if snapshot_dir is None else Path(snapshot_dir)
+        self._snapshot_key = snapshot_key
+        self._keeper: Keeper | None = None
         self.replica = Replica(
             poll_interval, session_memory=max_token_life + leeway + _CLOCK_SLACK
         )
@@ -151,6 +170,49 @@ class Replicated(Engine):
         super().publish(update, current_at, prepared)
         self.last_error = None
         self._waiting.look(self, current_at)
+
+    def chore(self) -> Callable[[], None] | None:
+        """What is to be done before the next update: to keep what is known."""
+        if self._keeper is None or self._index is None:
+            return None
+        basis = self._basis
+        return self._keeper.chore(
+            self._index, self._lock, basis.revision, basis.current_at
+        )
+
+    def _find_directory(self) -> None:
+        """Take the directory for snapshots, if one is given.
+
+        Raises:
+            SnapshotError: nothing can be kept there.
+        """
+        if self._snapshot_dir is not None:
+            driver()
+            from qeetid_authz.postgres.connecting import describe  # noqa: PLC0415
+            from qeetid_authz.snapshots.keeping import Keeper  # noqa: PLC0415
+
+            source = describe(self._dsn)
+            self._keeper = Keeper(self._snapshot_dir, source, self._snapshot_key)
+
+    def _resume(self, error: UnreachableError) -> None:
+        """Begin with what was kept.
+
+        Raises:
+            UnreachableError: nothing was kept that can be used.
+        """
+        if self._keeper is None:
+            raise error
+        try:
+            snapshot, age = self._keeper.load(
+                self.replica.session_memory, self.max_staleness
+            )
+            prepared = self.prepare(snapshot)
+        except SnapshotError as refusal:
+            log.warning("the snapshot isn't used: %s", refusal)
+            raise error from refusal
+        self.publish(snapshot, steady() - age, prepared)
+        self.feed_failed(error)
+        log.warning("answering from a snapshot", extra={"age": age})
 
     def feed_failed(self, error: DatabaseError) -> None:
         """Note that a poll failed; fail closed if changes may have gone unseen."""
@@ -228,9 +290,9 @@ class Replicated(Engine):
         left = max(self.max_staleness - self.age, _SHORTEST_LOOK)
         return min(left, CREDENTIAL_MARGIN / 2, _LONGEST_LOOK)
 
-    def _follow(self) -> "Following":
+    def _follow(self, *, begun: bool = False) -> "Following":
         following: Following = driver().follow(
-            self.replica, self, steady, _jitter.random
+            self.replica, self, steady, _jitter.random, begun=begun
         )
         return following
 

@@ -34,6 +34,9 @@ class Sink(Protocol):
     ) -> None:
         """Make an update current, known to be so at `current_at`."""
 
+    def chore(self) -> Callable[[], None] | None:
+        """What is to be done before the next update, such as noting what is known."""
+
     def feed_failed(self, error: DatabaseError) -> None:
         """A poll failed; the next follows after a pause."""
 
@@ -54,7 +57,7 @@ class Ask:
 class Work:
     """Work for long, where nobody is kept waiting."""
 
-    work: Callable[[], Prepared]
+    work: Callable[[], Prepared] | Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +78,16 @@ def follow(
     sink: Sink,
     clock: Callable[[], float],
     jitter: Callable[[], float],
+    *,
+    begun: bool = False,
 ) -> Following:
     """What a follower has to do, without end.
 
     An error of an action is thrown in where the action was asked for. One that
     nobody foresaw makes the feed start over, and never stop: what was half applied
-    is loaded anew. Only before the first update it is raised.
+    is loaded anew. Only before the first update it is raised, unless there is
+    something known to begin with.
     """
-    begun = False
     while True:
         try:
             yield Connect()
@@ -90,6 +95,8 @@ def follow(
                 looked_at = clock()
                 update = yield Ask(poll(replica))
                 yield from _publish(sink, update, looked_at)
+                if chore := sink.chore():
+                    yield Work(chore)
                 if isinstance(update, Snapshot) and not replica.repeats:
                     continue  # which took long, and more may have changed meanwhile
                 begun = True

@@ -53,6 +53,8 @@ def make_app(settings: Settings) -> web.Application:
         leeway=settings.leeway,
         max_token_life=settings.max_token_life,
         at_least_timeout=settings.at_least_timeout,
+        snapshot_dir=settings.snapshot_dir,
+        snapshot_key=settings.snapshot_key,
     )
     gate = Gate(authorizer, is_open=settings.caller_auth is CallerAuth.OFF)
     refresh_tokens = RefreshTokens(settings.database_url)

@@ -36,7 +36,7 @@ DATABASE_MISSING = (
     f"{PREFIX}DATABASE_URL is missing; give the DSN of the Qeet ID database"
 )
 
-_NEVER_QUOTED = frozenset({"database_url", "jwks"})  # either may hold a password
+_NEVER_QUOTED = frozenset({"database_url", "jwks", "snapshot_key"})  # or hold secrets
 
 
 class CallerAuth(StrEnum):
@@ -92,6 +92,9 @@ class Settings(BaseSettings):
             before they reach the framework; the answers are the same.
         log_level: `debug`, `info`, `warning` or `error`.
         at_least_timeout: seconds that a request waits for what its caller wrote.
+        snapshot_dir: a directory to keep what is known in, for a start while the
+            database is away; by default nothing is kept.
+        snapshot_key: a secret that what is kept is authenticated with.
         drain_timeout: seconds that requests in flight get to finish at the end.
     """
 
@@ -116,6 +119,8 @@ class Settings(BaseSettings):
     fast_path: bool = True
     log_level: LogLevel = LogLevel.INFO
     at_least_timeout: float = Field(AT_LEAST_TIMEOUT, gt=0, allow_inf_nan=False)
+    snapshot_dir: Path | None = None
+    snapshot_key: str | None = Field(None, repr=False, min_length=16)
     drain_timeout: float = Field(10.0, gt=0, allow_inf_nan=False)
 
     @property

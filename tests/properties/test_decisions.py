@@ -1,6 +1,7 @@
 """Properties of decisions, over random facts with every quirk, in both semantics."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import product
 from random import Random
 
@@ -13,9 +14,10 @@ from qeetid_authz.ids import format_id
 from qeetid_authz.index import index
 from qeetid_authz.index.applying import apply_changes
 from qeetid_authz.index.compiler import compile_snapshot
+from qeetid_authz.index.facts import Facts
 from qeetid_authz.model import Semantics
 from qeetid_authz.principal import Kind, Principal
-from qeetid_authz.revision import Revision
+from qeetid_authz.revision import DOCUMENT_REVISION, Revision
 from tests import oracle
 from tests.described import describe
 from tests.tables import Seeded, Tables, named
@@ -93,6 +95,24 @@ def test_applying_is_recompiling(
         apply_changes(index, tables.changes_since(former, random))
 
         assert describe(compile_snapshot(tables.snapshot(), how)) == describe(index)
+
+
+@given(randoms, semantics, st.booleans())
+def test_an_index_tells_its_facts(
+    random: Random, how: Semantics, foreign_keys: bool
+) -> None:
+    """The facts of an index make the same again, whatever has changed it meanwhile."""
+    tables = random_tables(random, foreign_keys=foreign_keys)
+    index = compile_snapshot(tables.snapshot(), how)
+    for _ in range(4):
+        facts, told = Facts(index, nullcontext()), tables.copy()
+        for _ in range(4):
+            former = tables.copy()
+            random_write(tables, random, foreign_keys=foreign_keys)
+            apply_changes(index, tables.changes_since(former, random))
+
+        again = compile_snapshot(facts.snapshot(DOCUMENT_REVISION), how)
+        assert describe(compile_snapshot(told.snapshot(), how)) == describe(again)
 
 
 @given(randoms, semantics, st.booleans())

@@ -144,7 +144,7 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             "`port` is no setting; there are database_url, listen, semantics,"
             " max_staleness, poll_interval, jwks, issuer, audience, leeway,"
             " max_token_life, caller_auth, batch_limit, fast_path, log_level,"
-            " at_least_timeout, drain_timeout"
+            " at_least_timeout, snapshot_dir, snapshot_key, drain_timeout"
         ),
     )
 

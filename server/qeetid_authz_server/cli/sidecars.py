@@ -64,6 +64,11 @@ _url = click.option(
     help="That a request waits for what its caller wrote.",
 )
 @click.option(
+    "--snapshot-dir",
+    metavar="DIRECTORY",
+    help="Keep what is known here, for a start while the database is away.",
+)
+@click.option(
     "--drain-timeout",
     metavar="SECONDS",
     help="For requests in flight when it ends.",

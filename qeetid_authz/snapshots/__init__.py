@@ -1,0 +1,1 @@
+"""What was known, kept on disk for a start without the database."""
