@@ -24,6 +24,7 @@ from qeetid_authz_server.routes.discovery import (
     JWKS_PATH,
     DiscoveryRoutes,
 )
+from qeetid_authz_server.routes.document import DOCUMENT_PATH, document
 from qeetid_authz_server.routes.health import HealthRoutes
 from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS, IntrospectRoute
 from qeetid_authz_server.routes.permissions import PermissionsRoute
@@ -99,6 +100,7 @@ def _routes(
         web.get("/v1/whoami", WhoamiRoute(authorizer, gate).get, allow_head=False),
         web.get("/livez", watch.livez, allow_head=False),
         web.get("/readyz", watch.readyz, allow_head=False),
+        web.get(DOCUMENT_PATH, document, allow_head=False),
     ]
 
 

@@ -1,0 +1,77 @@
+"""The sidecar against its own description, by requests that are made from it."""
+
+import re
+from typing import Any
+
+import schemathesis
+from schemathesis import Case
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.openapi import from_dict
+
+from tests.server.bearers import Office
+from tests.server.test_document import DOCUMENT, TO_COME
+from tests.server.town import ACME, ACME_KEY
+
+load_all_checks()
+
+CHECKED: list[Any] = CHECKS.get_by_names(
+    [
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+        "negative_data_rejection",
+        "positive_data_acceptance",
+        "ignored_auth",
+        "allow_header_conformance",
+    ]
+)
+ID = re.compile(DOCUMENT["components"]["schemas"]["Id"]["pattern"])
+
+
+def _without_what_is_to_come(node: Any) -> Any:
+    """The document without the header that isn't read yet."""
+    if isinstance(node, dict):
+        return {name: _without_what_is_to_come(each) for name, each in node.items()}
+    if isinstance(node, list):
+        to_come = {"$ref": "#/components/parameters/AtLeast"}
+        return [_without_what_is_to_come(each) for each in node if each != to_come]
+    return node
+
+
+described = from_dict(
+    _without_what_is_to_come(DOCUMENT),
+    config=schemathesis.Config.from_dict(
+        {"generation": {"deterministic": True, "max-examples": 25, "database": "none"}}
+    ),
+).exclude(path=[path for _, path in TO_COME])
+
+
+def about_acme(values: dict[str, Any] | None, name: str) -> None:
+    """Ask about the caller's tenant where any is asked about; others are refused."""
+    given = (values or {}).get(name)
+    if values is not None and isinstance(given, str) and ID.fullmatch(given):
+        values[name] = ACME
+
+
+@described.parametrize()
+def test_who_is_known_is_answered_as_described(
+    case: Case[Any], strict_office: Office
+) -> None:
+    """Whatever is asked with a good key: status, headers and body are those written."""
+    about_acme(case.query, "tenant_id")
+    about_acme(case.path_parameters, "tenant")
+    about_acme(case.body if isinstance(case.body, dict) else None, "tenant_id")
+    case.call_and_validate(
+        base_url=strict_office.base_url,
+        headers={"Authorization": f"ApiKey {ACME_KEY}"},
+        checks=CHECKED,
+        timeout=10,
+    )
+
+
+@described.parametrize()
+def test_who_is_unknown_is_refused_as_described(case: Case[Any], strict: str) -> None:
+    """Whatever is asked without any credential."""
+    case.call_and_validate(base_url=strict, checks=CHECKED, timeout=10)
