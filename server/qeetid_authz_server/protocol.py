@@ -5,6 +5,7 @@ nothing on its hands. Its own answer to requests that it can't read quotes them,
 with them the credentials that they may hold.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -13,9 +14,14 @@ from aiohttp import web
 
 from qeetid_authz_server.fastpath.answering import FastPath, Remembered
 from qeetid_authz_server.fastpath.handover import Handover
+from qeetid_authz_server.fastpath.heads import END
 from qeetid_authz_server.problems import Code, Problem, problem_response
 from qeetid_authz_server.requestids import request_ids
 
+PATIENCE = 10.0
+"""Seconds in which a head must have come, from its first byte on."""
+
+_HEAD_SIZE = 1 << 18  # bytes of a head, beyond the longest request line and token
 _FIRST_OF_OURS = 500  # status
 
 _log = logging.getLogger(__name__)
@@ -27,9 +33,20 @@ class _Connection(web.RequestHandler):
     The framework is lent the connection for one request, in however many pieces it
     comes. After anything else the connection is the framework's for good, since nobody
     can tell whether its parser waits for the rest of something.
+
+    The framework itself would wait for the rest of a head for an hour, and keep eight
+    megabytes of it.
     """
 
-    __slots__ = ("_fast_path", "_handover", "_made", "_remembered", "_unanswered")
+    __slots__ = (
+        "_fast_path",
+        "_handover",
+        "_made",
+        "_overdue",
+        "_remembered",
+        "_unanswered",
+        "_unread",
+    )
 
     def __init__(
         self,
@@ -44,23 +61,34 @@ class _Connection(web.RequestHandler):
         self._remembered = Remembered()
         self._handover: Handover | None = None
         self._unanswered = 0  # requests that the framework got
+        self._unread = 0  # bytes that it got since the last head was complete
+        self._overdue: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Answer plain requests, and leave whatever else comes to aiohttp."""
-        if data and self._fast_path is not None:
-            transport = self.transport
-            if (
-                transport is not None
-                and self._is_ours()
-                and (answers := self._fast_path.answer(data, self._remembered))
-            ):
-                transport.write(answers)
-                # Else the framework would take the connection for idle.
-                kept = self._loop.time() + self._keepalive_timeout
-                self._next_keepalive_close_time = kept
-                return
-            self._hand_over(data)
+        if not data:
+            super().data_received(data)
+            return
+        transport = self.transport
+        if (
+            self._fast_path is not None
+            and transport is not None
+            and self._is_ours()
+            and (answers := self._fast_path.answer(data, self._remembered))
+        ):
+            transport.write(answers)
+            # Else the framework would take the connection for idle.
+            kept = self._loop.time() + self._keepalive_timeout
+            self._next_keepalive_close_time = kept
+            return
+        handover, complete = self._hand_over(data), self._request_count
         super().data_received(data)
+        self._watch(data, handover, is_head_complete=self._request_count > complete)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Wait for nothing any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
 
     def _is_ours(self) -> bool:
         if self._paused or self._force_close or self._close:
@@ -69,13 +97,55 @@ class _Connection(web.RequestHandler):
             self._handover.is_whole and self._unanswered == 0
         )
 
-    def _hand_over(self, data: bytes) -> None:
-        if self._handover is None or self._handover.is_whole:
-            self._handover = Handover()
+    def _hand_over(self, data: bytes) -> Handover:
+        handover = self._handover
+        if handover is None or handover.is_whole:
+            handover = self._handover = Handover()
             self._unanswered += 1
-        self._handover.add(data)
-        if self._handover.is_hopeless:
-            self._fast_path = None
+        handover.add(data)
+        return handover
+
+    def _watch(
+        self, data: bytes, handover: Handover, *, is_head_complete: bool
+    ) -> None:
+        """See to it that a head that was begun ends soon, and in few bytes."""
+        is_over = handover.is_whole or data.endswith(END)
+        if is_head_complete or is_over:
+            self._unread = 0
+            self._stop_waiting()
+        if is_over:
+            return
+        self._unread += len(data)
+        if self._unread > _HEAD_SIZE and self._is_idle:
+            self._give_up()
+        else:
+            self._wait_for_rest()
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether the framework waits for a head, or for the rest of one."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def _wait_for_rest(self) -> None:
+        if self._overdue is None:
+            self._overdue = self._loop.call_later(PATIENCE, self._miss_rest)
+
+    def _miss_rest(self) -> None:
+        self._overdue = None
+        if self._is_idle:
+            self._give_up()
+        else:
+            self._wait_for_rest()
+
+    def _stop_waiting(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+
+    def _give_up(self) -> None:
+        _log.info("request_unfinished")
+        self._stop_waiting()
+        self.force_close()
 
     def handle_error(
         self,
@@ -112,6 +182,7 @@ class _Connection(web.RequestHandler):
         sent, is_lost = await super().finish_response(request, resp, start_time)
         if sent.keep_alive and not is_lost:
             self._unanswered -= 1
+            self._unread = 0
         return sent, is_lost
 
     @staticmethod

@@ -432,6 +432,7 @@ def _with_token(here: Office, lasting: int | None = None) -> bytes:
         (b"POST / HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab", False),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", False),
         (b"GET / HTTP/1.1\r\nConnection: upgrade\r\n\r\n", False),
+        (b"GET / HTTP/1.1\r\nConnection: Keep-Alive\r\n\r\n", True),
         (b"GET / HTTP/1.1\r\nHost: x\r\n", False),
         (b"GET / HTTP/1.0\r\nHost: x\r\n\r\n", False),
         (b"GET / HTTP/1.1\nHost: x\n\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", False),

@@ -11,6 +11,7 @@ from qeetid_authz_server.fastpath.heads import END
 _HEAD = compile_pattern(rb"[A-Z]+ [!-~]+ HTTP/1\.1(?:\r\n[!-~][ -~]*)+\r\n\r\n")
 _HEAD_SIZE = 1 << 14  # bytes
 _STEERING = frozenset({b"connection", b"expect", b"transfer-encoding", b"upgrade"})
+_USUAL = (b"connection", b"keep-alive")
 _LENGTH = compile_pattern(rb"0|[1-9][0-9]{0,15}")
 
 
@@ -27,11 +28,6 @@ class Handover:
     def is_whole(self) -> bool:
         """Whether they are one request and no more, as every reader would read it."""
         return self._missing == 0
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether no further bytes can make them whole."""
-        return self._head is None and (self._missing is None or self._missing < 0)
 
     def add(self, data: bytes) -> None:
         """Count what is handed over."""
@@ -58,7 +54,7 @@ def _body_length(head: bytes) -> int | None:
         return None
     lines = [line.partition(b":") for line in head[: -len(END)].split(b"\r\n")[1:]]
     fields = [(name.lower(), value.strip()) for name, _, value in lines]
-    if any(name in _STEERING for name, _ in fields):
+    if any(map(_is_steering, fields)):
         return None
     lengths = [value for name, value in fields if name == b"content-length"]
     if not lengths:
@@ -66,3 +62,8 @@ def _body_length(head: bytes) -> int | None:
     if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
         return None
     return int(lengths[0])
+
+
+def _is_steering(field: tuple[bytes, bytes]) -> bool:
+    name, value = field
+    return name in _STEERING and (name, value.lower()) != _USUAL
