@@ -42,8 +42,8 @@ def _armed(shown: Any) -> Probe:
 
 
 def _as_primary(shown: Any) -> Probe:
-    snapshot, _, *rest = shown
-    return _probe([snapshot, "always the same", *rest])
+    snapshot, incarnation, *rest = shown
+    return _probe([snapshot, incarnation or "", *rest])
 
 
 def _first_page(cursor: str, fetched: list[Any]) -> Iterator[Any]:

@@ -201,6 +201,7 @@ class World:
             assert (last.xmin, last.xmax) <= (revision.xmin, revision.xmax)
             assert self._order[last] <= self._order[revision]
         assert revision in self.truth, "no such snapshot was shown"
+        assert revision.incarnation, "a standby was believed"
         self._last, self.asked_at, self.distrusted = revision, self._asking_at, False
         self.remembered |= self.truth[revision].revoked_sessions
 
