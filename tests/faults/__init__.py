@@ -1,0 +1,1 @@
+"""What a database can do to an authorizer, and what the authorizer then answers."""
