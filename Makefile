@@ -5,11 +5,12 @@ VENV := .venv
 PYTEST ?= -m pytest
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint bench bench-peers clean
+.PHONY: help demo test test-faults lint bench bench-peers clean
 
 help:
 	@echo "make demo    show it all: a database, the sidecar, questions and answers"
 	@echo "make test    run the tests"
+	@echo "make test-faults   break the database in every way, and see what it answers"
 	@echo "make lint    check style, types and layers"
 	@echo "make bench   measure"
 	@echo "make bench-peers   install the products that it measures besides"
@@ -20,6 +21,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	@exec $(VENV)/bin/python $(PYTEST)
+
+test-faults: $(VENV)/installed-dev
+	@exec $(VENV)/bin/python $(PYTEST) tests/faults
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .

@@ -71,14 +71,18 @@ class Watched:
 
         The authors must have stopped.
         """
+        self.assert_current(dsn)
+        bound = self.authz.max_staleness
+        assert [] == self.history.check(self.watcher.seen, bound)
+
+    def assert_current(self, dsn: str) -> None:
+        """Now it says what the tables say; asking ends with that."""
         with psycopg.connect(dsn) as connection:
             truth = {name: true_in(connection, name) for name in NAMES}
         self.watcher.wait_for(
             lambda each: each.grants == truth, since=self.watcher.seen[-1].began
         )
         self.watcher.stop()
-        bound = self.authz.max_staleness
-        assert [] == self.history.check(self.watcher.seen, bound)
 
     @property
     def answers(self) -> tuple[int, int]:

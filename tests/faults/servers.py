@@ -7,12 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 from qeetid_authz.postgres.embedded import Cluster
+from qeetid_authz.postgres.migrate import migrate
 from tests.fixtures.postgres import GIVEN_BINARIES
 
 DATABASE = "town"
+READER = "CREATE ROLE qeetid_authz_reader"
 _PATIENCE = 20.0  # seconds
 
 
@@ -77,11 +80,58 @@ class Mortal(Cluster):
             time.sleep(0.01)
         raise AssertionError(self._logged())
 
+    def await_end(self) -> None:
+        """Wait until the server has ended by itself."""
+        assert self._process is not None
+        self._process.wait(_PATIENCE)
+
+    def limit_files(self, size: int) -> None:
+        """Let no process of the server write beyond so many bytes of a file."""
+        own = psutil.Process(self.pid)
+        for each in (own, *own.children()):
+            limited = self._account.run(
+                Path("prlimit"), f"--pid={each.pid}", f"--fsize={size}:"
+            )
+            assert limited.returncode == 0, limited.stderr
+
+    def attempts(self) -> int:
+        """How often somebody has tried to connect, where that is logged."""
+        return self._logged().count("connection received")
+
     def run(self, program: str, *arguments: str) -> str:
         """What one of the server's programs prints."""
         done = self._account.run(self._programs / program, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+
+class Restored(Mortal):
+    """A new cluster with a dump in it, at the address of one that has ended."""
+
+    def __init__(self, former: Mortal, dump: str) -> None:
+        super().__init__()
+        self._former = former
+        self._dump = dump
+
+    def _initdb(self, binaries: Path, password_file: Path) -> None:
+        self._password = self._former._password
+        password_file.write_text(self._password)
+        super()._initdb(binaries, password_file)
+
+    def _serve(self, binaries: Path) -> None:
+        super()._serve(binaries)
+        self.create_database(DATABASE)
+        execute(self.dsn(), "CREATE ROLE qeetid_authz_owner", READER)
+        script = self.directory / "dump.sql"
+        script.write_text(self._dump)
+        self.run(
+            "psql", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={script}", self.town
+        )
+        migrate(self.town)
+        execute(self.town, "VACUUM")
+        self.shut_down(signal.SIGINT)
+        self._port = self._former.port
+        self.come_back()
 
 
 def execute(dsn: str, *statements: str) -> None:

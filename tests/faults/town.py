@@ -135,7 +135,7 @@ class Author(Thread):
         random = self._random
         while not self._over.is_set():
             try:
-                some = [self._district.statement(random) for _ in range(3)]
+                some = [self.statement() for _ in range(3)]
                 if random.random() < 0.15:
                     self._abort(some)
                 else:
@@ -143,6 +143,23 @@ class Author(Thread):
             except psycopg.Error as error:
                 self.errors.append(error)
                 sleep(0.01)
+
+    def statement(self) -> Statement:
+        """Some write to its tenant."""
+        return self._district.statement(self._random)
+
+    def granting(self) -> Statement:
+        """A write that allows something new: all its users get all its roles."""
+        return (
+            "INSERT INTO rbac.user_roles (tenant_id, user_id, role_id)"
+            " SELECT tenant_id, holder, id FROM rbac.roles,"
+            " unnest(%(holders)s::uuid[]) AS holder WHERE tenant_id = %(tenant)s"
+            " ON CONFLICT DO NOTHING",
+            {
+                "tenant": self._tenant,
+                "holders": [UUID(bytes=each) for each in self._district.holders],
+            },
+        )
 
     def stop(self) -> None:
         """Write no more, and let go of the connection."""

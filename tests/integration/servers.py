@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from qeetid_authz.postgres.embedded import Server
+from qeetid_authz.postgres.embedded import Cluster, Server
 from qeetid_authz.postgres.programs import embedded_binaries, find_binaries
 from qeetid_authz.postgres.queries import script
 from tests.fixtures.postgres import new_database
@@ -68,6 +68,29 @@ BINARIES = tuple(dict.fromkeys((find_binaries(), embedded_binaries())))
 def version_of(binaries: Path) -> str:
     """A name for a test's parameter."""
     return binaries.parent.name
+
+
+class Standby(Cluster):
+    """A server that streams from a primary until it is promoted."""
+
+    def __init__(self, primary: Cluster, binaries: Path) -> None:
+        super().__init__(binaries=binaries)
+        self._primary = primary
+
+    def _initialize(self, binaries: Path) -> None:
+        self._password = self._primary._password
+        data = self.directory / "data"
+        data.mkdir(mode=0o700)
+        self._account.own(data)
+        done = self._account.run(
+            binaries / "pg_basebackup",
+            f"--dbname={self._primary.dsn()}",
+            f"--pgdata={data}",
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+        )
+        assert done.returncode == 0, done.stderr
 
 
 @contextmanager

@@ -13,36 +13,13 @@ from qeetid_authz.errors import StandbyError
 from qeetid_authz.postgres.embedded import Cluster
 from qeetid_authz.postgres.migrate import Status, migrate, remove, status
 from tests.integration.following import assert_follows, described, eventually
-from tests.integration.servers import BINARIES, rows, run, version_of
+from tests.integration.servers import BINARIES, Standby, rows, run, version_of
 from tests.tables import write
 from tests.writes import random_tables
 
 READY = Status(version=3, latest=3, disarmed=(), differences=())
 ADD_A_KEY = "INSERT INTO rbac.permissions (key) VALUES ('town:new')"
 COUNT_IT = "SELECT count(*) FROM rbac.permissions WHERE key = 'town:new'"
-
-
-class Standby(Cluster):
-    """A server that streams from a primary until it is promoted."""
-
-    def __init__(self, primary: Cluster, binaries: Path) -> None:
-        super().__init__(binaries=binaries)
-        self._primary = primary
-
-    def _initialize(self, binaries: Path) -> None:
-        self._password = self._primary._password
-        data = self.directory / "data"
-        data.mkdir(mode=0o700)
-        self._account.own(data)
-        done = self._account.run(
-            binaries / "pg_basebackup",
-            f"--dbname={self._primary.dsn()}",
-            f"--pgdata={data}",
-            "--write-recovery-conf",
-            "--checkpoint=fast",
-            "--no-sync",
-        )
-        assert done.returncode == 0, done.stderr
 
 
 @contextmanager
