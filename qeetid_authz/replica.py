@@ -26,6 +26,9 @@ BACKLOG_LIMIT = 200_000
 UNTRUSTWORTHY = (DisarmedError, FeedError, NotMigratedError, SchemaError)
 """Errors after which changes may have gone unseen: nothing known counts any more."""
 
+OTHER_PAST = ("incarnation", "rewound")
+"""Causes to load anew after which what was known may never have been committed."""
+
 _BACKOFF_FIRST = 0.05  # seconds, doubled with each
 _BACKOFF_LAST = 5.0  # seconds
 _BUSY_FRACTION = 0.25  # of the interval, while changes keep coming

@@ -34,6 +34,7 @@ from qeetid_authz.model import (
 from qeetid_authz.postgres.queries import load
 from qeetid_authz.replica import (
     BACKLOG_LIMIT,
+    OTHER_PAST,
     Cursor,
     Probe,
     Replica,
@@ -57,8 +58,13 @@ _PAGES = {"diff": 2_000, "group_members": 100}  # rows that their statements fet
 _FACTS = [name[5:] for name in _SQL if name.startswith("load_")]
 
 
-def poll(replica: Replica) -> Poll:
+def poll(replica: Replica, distrust: Callable[[], object] = bool) -> Poll:
     """One poll: what is new since the replica's cursor, which it moves on.
+
+    Args:
+        replica: how far it has come.
+        distrust: called before all is loaded because the database has another past:
+            what is known may hold what was never committed there.
 
     Returns:
         All facts, or those that may have changed, or the mere revision if none has.
@@ -73,10 +79,10 @@ def poll(replica: Replica) -> Poll:
         if probe.revision and not has_news and replica.is_followed_by(probe):
             replica.advanced(_cursor(probe.revision, probe), None)
             return probe.revision
-    return (yield from _read(replica))
+    return (yield from _read(replica, distrust))
 
 
-def _read(replica: Replica) -> Poll:
+def _read(replica: Replica, distrust: Callable[[], object]) -> Poll:
     """All that is new, in a transaction of its own."""
     news = []
     if replica.cursor:
@@ -92,6 +98,8 @@ def _read(replica: Replica) -> Poll:
     (shown,) = rows[len(_OPENING)]
     probe = _probe(shown)
     revision, cause = replica.judge(probe)
+    if cause in OTHER_PAST:
+        distrust()
     touched: list[Row] = []
     if not cause:
         touched = yield from _fetch("diff", rows[-1])

@@ -37,6 +37,9 @@ class Sink(Protocol):
     def chore(self) -> Callable[[], None] | None:
         """What is to be done before the next update, such as noting what is known."""
 
+    def expire(self) -> object:
+        """Deny everything until the next update is published."""
+
     def feed_failed(self, error: DatabaseError) -> None:
         """A poll failed; the next follows after a pause."""
 
@@ -93,7 +96,7 @@ def follow(
             yield Connect()
             while True:
                 looked_at = clock()
-                update = yield Ask(poll(replica))
+                update = yield Ask(poll(replica, sink.expire))
                 yield from _publish(sink, update, looked_at)
                 if chore := sink.chore():
                     yield Work(chore)

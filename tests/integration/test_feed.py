@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Self
 from uuid import UUID
 
@@ -35,7 +36,8 @@ from qeetid_authz.model import (
 )
 from qeetid_authz.postgres.connecting import connect
 from qeetid_authz.postgres.embedded import Cluster
-from qeetid_authz.postgres.feed import drive, poll
+from qeetid_authz.postgres.feed import _run, drive, poll
+from qeetid_authz.postgres.following import Ask, follow
 from qeetid_authz.postgres.migrate import migrate, remove
 from qeetid_authz.replica import Replica
 from qeetid_authz.revision import Revision
@@ -1012,6 +1014,32 @@ def test_a_crashed_server_is_loaded_anew() -> None:
                 connection.execute("DELETE FROM rbac.user_roles")
 
                 assert_follows(authz, connection)
+
+
+def test_another_past_is_distrusted_before_all_is_loaded(
+    filled: Connection, database: str
+) -> None:
+    """What a crash may have forgotten is not answered while the rest is loaded."""
+    ann = Principal.user(str(uuid(ANN)), str(uuid(ACME)))
+    authz = Authorizer(database)
+    following = follow(authz.replica, authz, time.monotonic, lambda: 0.0)
+    with connect(database) as connection:
+        authz.publish(drive(connection, poll(authz.replica)), time.monotonic())
+        known = authz.replica.cursor
+        assert known is not None
+        former = replace(known.revision, incarnation="a former life")
+        authz.replica.cursor = replace(known, revision=former)
+        next(following)
+        asked = following.send(None)
+        assert isinstance(asked, Ask)
+        step = next(asked.steps)
+        answers = [authz.can(ann, "billing:write")]
+        assert not callable(step)
+        asked.steps.send(_run(connection, step))  # the probe; what loads comes next
+        answers.append(authz.can(ann, "billing:write"))
+    authz.close()
+
+    assert [True, False] == answers
 
 
 def test_a_log_cut_short_is_loaded_anew(filled: Connection, database: str) -> None:
