@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,9 @@ import pytest
 
 from qeetid_authz import Principal
 from qeetid_authz.authorizer import AsyncAuthorizer, Authorizer
-from qeetid_authz.errors import SnapshotError, UnreachableError
-from qeetid_authz.postgres.embedded import Cluster
 from qeetid_authz.postgres.migrate import migrate
 from qeetid_authz.snapshots import keeping
+from tests.faults.servers import Mortal
 from tests.integration.following import described, eventually
 from tests.server.town import ACME, ANN, KEY, build
 
@@ -26,9 +26,9 @@ SECRET = "a key of the operator's"
 class Away:
     """A server that can be stopped, with a town in it and a directory to keep it in."""
 
-    def __init__(self, cluster: Cluster, directory: Path) -> None:
-        self.cluster = cluster
-        self.dsn = cluster.dsn()
+    def __init__(self, server: Mortal, directory: Path) -> None:
+        self.server = server
+        self.dsn = server.dsn()
         self.directory = directory
 
     def open(self, **options: Any) -> Authorizer:
@@ -52,11 +52,11 @@ class Away:
 @pytest.fixture
 def away(tmp_path: Path) -> Iterator[Away]:
     """A server of the test's own."""
-    with Cluster() as cluster:
-        migrate(cluster.dsn(), bootstrap=True)
-        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+    with Mortal() as server:
+        migrate(server.dsn(), bootstrap=True)
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
             build(connection)
-        yield Away(cluster, tmp_path / "kept")
+        yield Away(server, tmp_path / "kept")
 
 
 def test_it_answers_while_the_database_is_away_and_follows_when_it_is_back(
@@ -64,7 +64,7 @@ def test_it_answers_while_the_database_is_away_and_follows_when_it_is_back(
 ) -> None:
     """All that was known is known, with its age; then everything is loaded anew."""
     known = away.keep()
-    away.cluster.stop()
+    away.server.shut_down(signal.SIGINT)
     stopped_at = time.monotonic()
     with away.open() as authz:
         assert known == described(authz)
@@ -73,7 +73,7 @@ def test_it_answers_while_the_database_is_away_and_follows_when_it_is_back(
         assert time.monotonic() - stopped_at <= decision.age < 30.0
         assert "database_unreachable" == getattr(authz.last_error, "code", None)
 
-        away.cluster.start()
+        away.server.come_back()
         with psycopg.connect(away.dsn, autocommit=True) as connection:
             connection.execute("DELETE FROM rbac.user_roles")
             connection.execute("DELETE FROM tenant.group_members")
@@ -88,10 +88,10 @@ async def test_the_asynchronous_form_does_so_too(away: Away) -> None:
     async with await AsyncAuthorizer.open(away.dsn, **options):
         while not (away.directory / "seen.snapshot").exists():
             await asyncio.sleep(0.01)
-    away.cluster.stop()
+    away.server.shut_down(signal.SIGINT)
     async with await AsyncAuthorizer.open(away.dsn, **options) as authz:
         assert authz.can(ann, KEY)
-        away.cluster.start()
+        away.server.come_back()
         while not authz.replica.resyncs:
             await asyncio.sleep(0.01)
 
@@ -107,7 +107,7 @@ def test_changes_are_kept(away: Away, monkeypatch: pytest.MonkeyPatch) -> None:
         eventually(lambda: not first.exists())
         eventually(lambda: len(list(away.directory.iterdir())) == 2)
         known = described(authz)
-    away.cluster.stop()
+    away.server.shut_down(signal.SIGINT)
     with away.open() as authz:
         assert known == described(authz)
 
@@ -131,7 +131,7 @@ def test_a_full_disk_keeps_nobody_from_answers(
         eventually(lambda: "No space left" in caplog.text)
         assert authz.can(ann, KEY)
         assert before == away.facts.read_bytes()
-    away.cluster.stop()
+    away.server.shut_down(signal.SIGINT)
     monkeypatch.undo()
     with away.open() as authz:
         assert authz.can(ann, KEY)

@@ -63,6 +63,7 @@ def _late(replica: Any, sink: Any, clock: Any, jitter: Any) -> Any:
 
     class Late:
         prepare, feed_failed = sink.prepare, sink.feed_failed
+        chore, expire = sink.chore, sink.expire
 
         def publish(self, update: Any, current_at: float, prepared: Any = None) -> None:
             sink.publish(update, clock(), prepared)

@@ -127,7 +127,7 @@ class Session:
         state = look.state
         self._host.looked(look)
         shown = (state.version, state.floor, sorted(state.disarmed))
-        return [(str(look), look.life or None, *shown, str(state.fingerprint))]
+        return [(str(look), look.life or None, *shown, str(state.fingerprint), 0.0)]
 
     def _glance(self, parameters: Mapping[str, Any]) -> list[Row]:
         if LOG in self._server.locked():

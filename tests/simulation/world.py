@@ -48,14 +48,27 @@ class UnforeseenError(Exception):
     """What nobody foresaw."""
 
 
+class _Wall:
+    """The wall clock of a world in which all clocks agree."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def __call__(self) -> float:
+        return self._world.wall_clock()
+
+    def database_said(self, now: float, at: float) -> None:
+        """Take over what isn't new."""
+
+
 class Watched(Replicated):
     """An authorizer that tells its world what it is told, and fails when that says."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
         with (
-            mock.patch.object(replicated, "monotonic", world.clock),
-            mock.patch.object(replicated, "time", world.wall_clock),
+            mock.patch.object(replicated, "steady", world.clock),
+            mock.patch.object(replicated, "WallClock", lambda: _Wall(world)),
         ):
             super().__init__("", max_staleness=STALENESS, poll_interval=INTERVAL)
 
