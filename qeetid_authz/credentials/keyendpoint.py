@@ -95,7 +95,9 @@ class KeyEndpoint:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        understood = bool(parts.hostname) and parts.port != 0
+        # An `@` behind a slash may be that of a password with a slash in it.
+        has_path = "@" not in parts.path
+        understood = bool(parts.hostname) and parts.port != 0 and has_path
     except ValueError:
         understood = False
         parts = SplitResult("", "", "", "", "")

@@ -29,6 +29,14 @@ Row: TypeAlias = tuple[Any, ...]
 _UNREACHABLE = ("08", "28", "3D", "53", "57P")
 """Classes of SQLSTATE that keep everybody out, or us."""
 
+UNREADABLE = (
+    "the DSN can't be read; write one like `postgresql://user@host:5432/qeetid`, and"
+    " percent-encode what a password has of `/`, `@`, `%` and blanks"
+)
+"""What is said of a DSN that can't be."""
+
+_SCHEMES = ("postgresql://", "postgres://")
+
 _DEFAULTS: dict[str, str | int] = {
     "application_name": "qeetid-authz",
     "connect_timeout": 5,  # seconds
@@ -63,8 +71,8 @@ async def connect_async(dsn: str) -> AsyncConnection[Row]:
 def describe(dsn: str) -> str:
     """Where a DSN leads, without its password."""
     try:
-        given = conninfo_to_dict(dsn)
-    except ProgrammingError:
+        given = read_dsn(dsn)
+    except DatabaseError:
         return "the DSN"
     host, port = given.get("host", "localhost"), given.get("port", 5432)
     return f"database `{given.get('dbname', '')}` at {host}:{port}"
@@ -158,10 +166,7 @@ def _unreachable(said: str, dsn: str | None) -> DatabaseError:
 def _unreadable(said: str, dsn: str | None) -> DatabaseError:
     if dsn is None:
         return _refused(said, dsn)
-    # What libpq says of it may quote the password.
-    return DatabaseError(
-        "the DSN can't be read; write one like `postgresql://user@host:5432/qeetid`"
-    )
+    return DatabaseError(UNREADABLE)  # what libpq says of it may quote the password
 
 
 def _refused(said: str, _: str | None) -> DatabaseError:
@@ -187,9 +192,49 @@ _TRANSLATIONS = (
 )
 
 
+def read_dsn(dsn: str) -> dict[str, Any]:
+    """What a DSN says, by libpq's names.
+
+    A URL in whose password a `/` or a `@` isn't percent-encoded is read by libpq in a
+    way that nobody meant: a piece of the password becomes the host, the port or the
+    database, which are no secrets to anybody.
+
+    Raises:
+        DatabaseError: it can't be read, or that may have happened. No part is quoted.
+    """
+    try:
+        given = conninfo_to_dict(dsn)
+    except ProgrammingError:
+        given = {}
+    if not given or (dsn.startswith(_SCHEMES) and _is_torn(given)):
+        # Out of the handler, whose error quotes the DSN.
+        raise DatabaseError(UNREADABLE)
+    return given
+
+
+def _is_torn(given: dict[str, Any]) -> bool:
+    """Whether a piece of the password may have gone astray."""
+    where = "".join(str(given.get(name, "")) for name in ("host", "port", "dbname"))
+    ports = str(given.get("port", "")).split(",")
+    return "@" in where or not all(port.isdigit() or not port for port in ports)
+
+
+def has_password(dsn: str) -> bool:
+    """Whether a DSN holds a password.
+
+    Raises:
+        DatabaseError: it can't be read.
+    """
+    return not {"password", "sslpassword"}.isdisjoint(read_dsn(dsn))
+
+
 def complete(dsn: str) -> str:
-    """A DSN with what it leaves open, bounded in time."""
-    given = conninfo_to_dict(dsn)
+    """A DSN with what it leaves open, bounded in time.
+
+    Raises:
+        DatabaseError: the DSN can't be read.
+    """
+    given = read_dsn(dsn)
     defaults = {k: v for k, v in _DEFAULTS.items() if k not in given}
     # Whatever the DSN or the environment says: this code reads no other.
     return make_conninfo(dsn, **defaults | {"client_encoding": "utf8"})

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from ssl import SSLContext
 from typing import ClassVar
 
 from aiohttp import web
@@ -30,8 +31,15 @@ class Listener:
         base_url: where it answers once started: a URL, or `unix:/path`.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, tls: SSLContext | None = None) -> None:
+        """Prepare.
+
+        Args:
+            address: where.
+            tls: what connections to a TCP port are encrypted by.
+        """
         self._address = address
+        self._tls = tls
         self._file: tuple[int, int] | None = None
         self.base_url = ""
 
@@ -44,9 +52,10 @@ class Listener:
         try:
             match self._address:
                 case TcpAddress(host, port):
-                    site = web.TCPSite(runner, host, port)
+                    site = web.TCPSite(runner, host, port, ssl_context=self._tls)
                     await site.start()
-                    self.base_url = f"http://{TcpAddress(host, site.port)}"
+                    scheme = "http" if self._tls is None else "https"
+                    self.base_url = f"{scheme}://{TcpAddress(host, site.port)}"
                 case UnixAddress(path):
                     await self._start_unix(web.UnixSite(runner, path), path)
         except OSError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import resource
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from qeetid_authz_server.listening import Listener
 from qeetid_authz_server.logs import HTTP_LOG, configure_logging
 from qeetid_authz_server.protocol import Runner
 from qeetid_authz_server.settings import Settings
+from qeetid_authz_server.tls import server_context
 
 _GRACE = 0.5  # seconds, for what is written when the drain ends
 _TICK = 0.01  # seconds
@@ -32,6 +34,7 @@ def run(settings: Settings) -> None:
     Raises as `serve` does.
     """
     configure_logging(settings.log_level)
+    _dump_no_core()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(settings))
 
@@ -50,10 +53,11 @@ async def serve(
 
     Raises:
         ListenError: the address can't be listened on.
+        SettingsError: the certificate or its key is of no use.
         AuthzError: what `AsyncAuthorizer.open` raises.
     """
     app = make_app(settings)
-    listener = Listener(settings.address)
+    listener = Listener(settings.address, server_context(settings))
     runner = Runner(
         app,
         fast_path=app.get(FAST_PATH),
@@ -77,6 +81,11 @@ async def serve(
             listener.close()
             if listener.base_url:
                 _log.info("stopped")
+
+
+def _dump_no_core() -> None:
+    """What is in memory, the DSN and keys among it, is not to end in a file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 async def _start(runner: web.AppRunner, listener: Listener) -> None:

@@ -9,8 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
@@ -18,8 +16,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from qeetid_authz.credentials.jwks import parse_key_set
 from qeetid_authz.credentials.keyendpoint import KeyEndpoint
 from qeetid_authz.credentials.keysources import source_of
-from qeetid_authz.errors import AuthzError
+from qeetid_authz.errors import AuthzError, DatabaseError
 from qeetid_authz.model import Semantics
+from qeetid_authz.postgres.connecting import UNREADABLE, read_dsn
 from qeetid_authz.replicated import (
     AT_LEAST_TIMEOUT,
     AUDIENCE,
@@ -29,7 +28,7 @@ from qeetid_authz.replicated import (
     MAX_TOKEN_LIFE,
     POLL_INTERVAL,
 )
-from qeetid_authz_server.addresses import Address, parse_address
+from qeetid_authz_server.addresses import Address, UnixAddress, parse_address
 
 PREFIX = "QEETID_AUTHZ_"
 DATABASE_MISSING = (
@@ -76,6 +75,11 @@ class Settings(BaseSettings):
         database_url: DSN of the Qeet ID database, its primary.
         listen: `host:port`, `[v6]:port` or `unix:/path`; port 0 lets the system
             choose.
+        tls_certificate: a PEM file, the certificate that connections are encrypted by
+            and what leads from it to its authority; by default they aren't.
+        tls_key: a PEM file, its private key, not encrypted.
+        plaintext: whether other machines may come unencrypted, as they do where a
+            proxy in front ends TLS.
         semantics: `strict` or `mirror`.
         max_staleness: seconds without word from the database after which everything
             is denied and the sidecar isn't ready.
@@ -104,6 +108,9 @@ class Settings(BaseSettings):
 
     database_url: str = Field(repr=False)
     listen: str = "127.0.0.1:4010"
+    tls_certificate: str | None = None
+    tls_key: str | None = Field(None, validate_default=True)
+    plaintext: bool = Field(default=False, validate_default=True)
     semantics: Semantics = Semantics.STRICT
     max_staleness: float = Field(MAX_STALENESS, gt=0, allow_inf_nan=False)
     poll_interval: float = Field(POLL_INTERVAL, gt=0, allow_inf_nan=False)
@@ -131,15 +138,10 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_dsn(cls, text: str) -> str:
-        # What libpq says of a broken DSN may quote the password.
         try:
-            given = conninfo_to_dict(text)
-        except ProgrammingError:
-            given = {}
-        if not given:
-            raise ValueError(
-                "can't be read; write one like `postgresql://user@host:5432/qeetid`"
-            )
+            read_dsn(text)
+        except DatabaseError:
+            raise ValueError(UNREADABLE.removeprefix("the DSN ")) from None
         return text
 
     @field_validator("listen")
@@ -158,10 +160,39 @@ class Settings(BaseSettings):
                 raise ValueError(f"is no source of keys: {error}") from None
         return text
 
-    @field_validator("issuer", "audience")
+    @field_validator("tls_key")
     @classmethod
-    def _is_said(cls, text: str) -> str:
-        if not text:
+    def _is_with_certificate(cls, key: str | None, known: ValidationInfo) -> str | None:
+        listen, certificate = (
+            known.data.get(name, "") for name in ("listen", "tls_certificate")
+        )
+        if certificate != "" and (key is None) != (certificate is None):
+            raise ValueError(
+                f"and {PREFIX}TLS_CERTIFICATE go together; give both or neither"
+            )
+        if key and listen and isinstance(parse_address(listen), UnixAddress):
+            raise ValueError("has no use on a Unix socket; leave it out")
+        return key
+
+    @field_validator("plaintext")
+    @classmethod
+    def _is_protected(cls, plaintext: bool, known: ValidationInfo) -> bool:  # noqa: FBT001  (pydantic's)
+        listen, key = known.data.get("listen"), known.data.get("tls_key", "")
+        if plaintext and key:
+            raise ValueError(f"contradicts {PREFIX}TLS_KEY; leave one of them out")
+        is_exposed = listen and not parse_address(listen).is_loopback
+        if is_exposed and key is None and not plaintext:
+            raise ValueError(
+                "keeps credentials from travelling unencrypted, and other machines"
+                f" come to {PREFIX}LISTEN `{listen}`; give {PREFIX}TLS_CERTIFICATE and"
+                f" {PREFIX}TLS_KEY, or say `true` where a proxy in front ends TLS"
+            )
+        return plaintext
+
+    @field_validator("issuer", "audience", "tls_certificate", "tls_key")
+    @classmethod
+    def _is_said(cls, text: str | None) -> str | None:
+        if text == "":
             raise ValueError("must not be empty; leave it out for the default")
         return text
 

@@ -15,15 +15,15 @@ import pytest
 from qeetid_authz_server.settings import Settings
 from tests.cli.running import PATIENCE, PREFIX, Cli, run_process, running
 
-TEXTS = ("issuer", "audience")
+TEXTS = ("issuer", "audience", "tls_certificate", "tls_key")
 """Settings of which any text but none will do."""
 
 
 @contextmanager
 def serving(dsn: str, listen: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A sidecar that answers, and the address at which it does."""
-    options = ("--database-url", dsn, "serve", "--listen", listen)
-    with running(*options) as process:
+    settings = {f"{PREFIX}DATABASE_URL": dsn, f"{PREFIX}LISTEN": listen}
+    with running("serve", **settings) as process:
         assert process.stderr is not None
         for line in process.stderr:
             event = json.loads(line)
@@ -109,8 +109,8 @@ def test_serve_does_not_start_without_a_database(
     empty_database: str, dsn: str | None, code: str
 ) -> None:
     """The last line on stderr is the error, in JSON when asked for."""
-    options = ("--database-url", dsn or empty_database, "serve", "--json")
-    answer = run_process(*options, "--listen", "127.0.0.1:0")
+    given = {f"{PREFIX}DATABASE_URL": dsn or empty_database}
+    answer = run_process("serve", "--json", "--listen", "127.0.0.1:0", **given)
 
     assert (answer.code, answer.out) == (2, "")
     assert "Traceback" not in answer.err
@@ -120,8 +120,8 @@ def test_serve_does_not_start_without_a_database(
 def test_serve_does_not_start_without_its_keys(database: str, tmp_path: Path) -> None:
     """A key file that isn't there is a wrong setting, named by its path."""
     missing = tmp_path / "keys.pem"
-    options = ("--database-url", database, "serve", "--listen", "127.0.0.1:0")
-    answer = run_process(*options, "--jwks", missing, "--json")
+    given = {f"{PREFIX}DATABASE_URL": database, f"{PREFIX}LISTEN": "127.0.0.1:0"}
+    answer = run_process("serve", "--jwks", missing, "--json", **given)
     error = json.loads(answer.err.splitlines()[-1])["error"]
 
     assert (answer.code, answer.out) == (2, "")
@@ -156,8 +156,8 @@ def test_serve_does_not_take_an_address_from_another(database: str) -> None:
     """An address in use is an error that names it."""
     with socket.create_server(("127.0.0.1", 0)) as occupant:
         address = f"127.0.0.1:{occupant.getsockname()[1]}"
-        options = ("--database-url", database, "serve", "--listen", address)
-        answer = run_process(*options)
+        given = {f"{PREFIX}DATABASE_URL": database}
+        answer = run_process("serve", "--listen", address, **given)
 
     assert (answer.code, answer.out) == (2, "")
     assert f"error: can't listen on `{address}`" in answer.err

@@ -302,7 +302,7 @@ def test_nowhere_to_listen(
     where = listen.format(tmp=tmp_path)
     with (
         pytest.raises(ListenError, match=said) as refused,
-        sidecar(town_database, listen=where),
+        sidecar(town_database, listen=where, plaintext=not where.startswith("unix:")),
     ):
         pass
 

@@ -116,7 +116,14 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert found == (
         (
             "QEETID_AUTHZ_DATABASE_URL can't be read; write one like"
-            " `postgresql://user@host:5432/qeetid`"
+            " `postgresql://user@host:5432/qeetid`, and percent-encode what a password"
+            " has of `/`, `@`, `%` and blanks"
+        ),
+        (
+            "QEETID_AUTHZ_PLAINTEXT `False` keeps credentials from travelling"
+            " unencrypted, and other machines come to QEETID_AUTHZ_LISTEN `0.0.0.0:80`;"
+            " give QEETID_AUTHZ_TLS_CERTIFICATE and QEETID_AUTHZ_TLS_KEY, or say `true`"
+            " where a proxy in front ends TLS"
         ),
         "QEETID_AUTHZ_SEMANTICS `loose` must be 'strict' or 'mirror'",
         (
@@ -141,10 +148,10 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "QEETID_AUTHZ_LOG_LEVEL `loud` must be 'debug', 'info', 'warning' or 'error'",
         "QEETID_AUTHZ_DRAIN_TIMEOUT `inf` must be a finite number",
         (
-            "`port` is no setting; there are database_url, listen, semantics,"
-            " max_staleness, poll_interval, jwks, issuer, audience, leeway,"
-            " max_token_life, caller_auth, batch_limit, fast_path, log_level,"
-            " at_least_timeout, snapshot_dir, snapshot_key, drain_timeout"
+            "`port` is no setting; there are database_url, listen, tls_certificate,"
+            " tls_key, plaintext, semantics, max_staleness, poll_interval, jwks, issuer,"
+            " audience, leeway, max_token_life, caller_auth, batch_limit, fast_path,"
+            " log_level, at_least_timeout, snapshot_dir, snapshot_key, drain_timeout"
         ),
     )
 
@@ -333,6 +340,7 @@ def test_no_addresses(text: str) -> None:
 def test_open_only_on_this_machine(listen: str, is_fine: bool) -> None:
     """Without authentication only this machine may be listened to."""
     given: dict[str, Any] = {"database_url": DSN, "listen": listen}
+    given["plaintext"] = True
     if is_fine:
         assert load_settings(**given, caller_auth="off").listen == listen
     else:

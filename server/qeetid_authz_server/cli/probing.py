@@ -3,7 +3,8 @@
 import json
 import socket
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ssl import SSLContext
 from typing import Any, NamedTuple
 
 from qeetid_authz.errors import AuthzError
@@ -13,9 +14,10 @@ from qeetid_authz_server.addresses import (
     UnixAddress,
     parse_address,
 )
+from qeetid_authz_server.tls import client_context
 
 _TIMEOUT = 5.0  # seconds
-_HTTP = "http://"
+_HTTP, _HTTPS = "http://", "https://"
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (nothing binds)
 
 
@@ -25,6 +27,13 @@ class SidecarError(AuthzError):
     code = "sidecar_unreachable"
 
 
+class Door(NamedTuple):
+    """Where a sidecar is asked, and what it must be recognised by, if by anything."""
+
+    address: Address
+    tls: SSLContext | None = None
+
+
 class Readiness(NamedTuple):
     """What `/readyz` said."""
 
@@ -32,24 +41,26 @@ class Readiness(NamedTuple):
     body: dict[str, Any]
 
 
-def read_url(text: str) -> Address:
-    """Read `http://host:port`, or an address as the setting `listen` has it.
+def read_url(text: str) -> Door:
+    """Read `http[s]://host:port`, or an address as the setting `listen` has it.
 
     Raises:
         ValueError: it is neither.
     """
-    authority = text.removeprefix(_HTTP).removesuffix("/")
-    return parse_address(authority)
+    tls = client_context(None) if text.startswith(_HTTPS) else None
+    authority = text.removeprefix(_HTTP).removeprefix(_HTTPS).removesuffix("/")
+    return Door(parse_address(authority), tls)
 
 
-def ask_health(address: Address) -> Readiness:
+def ask_health(door: Door) -> Readiness:
     """Ask for `/readyz`.
 
     Raises:
         SidecarError: nothing answers, or something that is no sidecar.
     """
+    address = door.address
     try:
-        status, data = _get(address, "/readyz")
+        status, data = _get(door, "/readyz")
     except (OSError, HTTPException) as error:
         raise SidecarError(
             f"the sidecar at `{address}` doesn't answer ({error}); start it with"
@@ -79,8 +90,8 @@ class _UnixConnection(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _get(address: Address, path: str) -> tuple[int, bytes]:
-    connection = _connection(address)
+def _get(door: Door, path: str) -> tuple[int, bytes]:
+    connection = _connection(door)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -89,10 +100,13 @@ def _get(address: Address, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def _connection(address: Address) -> HTTPConnection:
-    match address:
-        case UnixAddress():
+def _connection(door: Door) -> HTTPConnection:
+    match door.address:
+        case UnixAddress() as address:
             return _UnixConnection(address)
         case TcpAddress(host, port):
             # Who listens on every interface is asked on the loopback one.
-            return HTTPConnection(_ANY_HOST.get(host, host), port, timeout=_TIMEOUT)
+            host = _ANY_HOST.get(host, host)
+            if door.tls is None:
+                return HTTPConnection(host, port, timeout=_TIMEOUT)
+            return HTTPSConnection(host, port, timeout=_TIMEOUT, context=door.tls)

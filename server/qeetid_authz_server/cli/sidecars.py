@@ -4,22 +4,31 @@ import click
 
 from qeetid_authz.model import Semantics
 from qeetid_authz_server import serving
-from qeetid_authz_server.addresses import Address
 from qeetid_authz_server.cli.exits import Exit
 from qeetid_authz_server.cli.output import console, write_json, write_members
-from qeetid_authz_server.cli.probing import SidecarError, ask_health, read_url
+from qeetid_authz_server.cli.probing import Door, SidecarError, ask_health, read_url
 from qeetid_authz_server.cli.state import State, with_state
 from qeetid_authz_server.settings import CallerAuth, LogLevel
+from qeetid_authz_server.tls import client_context
 
 _url = click.option(
     "--url",
     metavar="URL",
-    help="http://host:port or unix:/path; by default where the settings say.",
+    help="http[s]://host:port or unix:/path; by default where the settings say.",
 )
 
 
 @click.command()
 @click.option("--listen", metavar="ADDRESS", help="host:port or unix:/path.")
+@click.option(
+    "--tls-certificate", metavar="FILE", help="PEM by which connections are encrypted."
+)
+@click.option("--tls-key", metavar="FILE", help="Its private key, PEM as well.")
+@click.option(
+    "--plaintext",
+    metavar="true|false",
+    help="Whether other machines may come unencrypted.",
+)
 @click.option("--semantics", metavar="|".join(Semantics), help="How facts decide.")
 @click.option(
     "--max-staleness",
@@ -80,7 +89,7 @@ def serve(state: State, /, **flags: str | None) -> None:
     Each option can be set in the environment, as QEETID_AUTHZ_LISTEN and so on, or
     in the file of --config.
     """
-    serving.run(state.settings(**flags))
+    serving.run(state.settings_of_a_server(**flags))
 
 
 @click.command()
@@ -91,8 +100,8 @@ def status(state: State, /, *, url: str | None) -> int:
 
     The exit code is 0 when it is ready, 1 when it isn't, 2 when it doesn't answer.
     """
-    address = _address(state, url)
-    health = ask_health(address)
+    door = _door(state, url)
+    address, health = door.address, ask_health(door)
     if state.as_json:
         write_json({"address": str(address), "ready": health.ready, **health.body})
         return 0 if health.ready else Exit.NOT_READY
@@ -112,7 +121,7 @@ def healthcheck(state: State, /, *, url: str | None, verbose: bool) -> int:
     For containers; it prints nothing.
     """
     try:
-        health = ask_health(_address(state, url))
+        health = ask_health(_door(state, url))
     except SidecarError as error:
         if verbose:
             click.echo(str(error), err=True)
@@ -122,9 +131,12 @@ def healthcheck(state: State, /, *, url: str | None, verbose: bool) -> int:
     return 0 if health.ready else Exit.NOT_READY
 
 
-def _address(state: State, url: str | None) -> Address:
+def _door(state: State, url: str | None) -> Door:
     if url is None:
-        return state.settings_without_database().address
+        settings = state.settings_without_database()
+        certificate = settings.tls_certificate
+        tls = None if certificate is None else client_context(certificate)
+        return Door(settings.address, tls)
     try:
         return read_url(url)
     except ValueError as error:

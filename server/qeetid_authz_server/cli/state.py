@@ -10,8 +10,10 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias
 
 import click
 
+from qeetid_authz.postgres.connecting import has_password
 from qeetid_authz_server.settings import (
     DATABASE_MISSING,
+    PREFIX,
     Settings,
     SettingsError,
     load_settings,
@@ -41,6 +43,31 @@ class State:
             SettingsError: with every problem there is.
         """
         return load_settings(self.config, **{"database_url": self.database_url} | flags)
+
+    def settings_of_a_server(self, **flags: str | None) -> Settings:
+        """The settings of a command that runs on, without a password in any flag.
+
+        Everybody on the machine is shown the command lines of its processes.
+
+        Raises:
+            SettingsError: with every problem there is.
+        """
+        settings = self.settings(**flags)
+        dsn, jwks = self.database_url, flags["jwks"]
+        shown = {
+            "DATABASE_URL": dsn is not None and has_password(dsn),
+            "JWKS": jwks is not None and "://" in jwks and "@" in jwks,
+        }
+        problems = [
+            f"{PREFIX}{name} has a password in it, and the flags of a process are shown"
+            " to everybody on this machine; give it in the environment or in the file"
+            " of --config"
+            for name, is_shown in shown.items()
+            if is_shown
+        ]
+        if problems:
+            raise SettingsError(problems)
+        return settings
 
     def settings_for_demo(self) -> tuple[str | None, Settings]:
         """The DSN, if flag, environment or file give one, and all other settings.

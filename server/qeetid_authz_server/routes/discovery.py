@@ -50,7 +50,7 @@ class DiscoveryRoutes:
             Problem: the request doesn't say whom it asks.
         """
         self._keyring()
-        base_url = f"http://{_host(request)}"
+        base_url = f"{request.scheme}://{_host(request)}"
         members = {
             "issuer": base_url,
             "jwks_uri": base_url + JWKS_PATH,
