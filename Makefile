@@ -3,15 +3,20 @@
 PYTHON ?= python3
 VENV := .venv
 PYTEST ?= -m pytest
+LOCK := .ci/requirements.txt
+UV := 0.13.9
+UPGRADE ?=
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-faults lint bench bench-peers clean
+.PHONY: help demo test test-faults lint lock audit bench bench-peers clean
 
 help:
 	@echo "make demo    show it all: a database, the sidecar, questions and answers"
 	@echo "make test    run the tests"
 	@echo "make test-faults   break the database in every way, and see what it answers"
 	@echo "make lint    check style, types and layers"
+	@echo "make lock    choose the versions that development takes, with their hashes"
+	@echo "make audit   ask whether they are known to be vulnerable"
 	@echo "make bench   measure"
 	@echo "make bench-peers   install the products that it measures besides"
 	@echo "make clean   remove what was installed and built"
@@ -30,6 +35,17 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# For every Python and platform at once. `UPGRADE=--upgrade` takes what is newest.
+lock: $(VENV)/bin/pip
+	$(PIP) uv==$(UV)
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-header $(UPGRADE) --extra dev \
+		--output-file $(LOCK) pyproject.toml
+
+# Exits with 1 for a vulnerability, and with 0 where nobody answers that knows any.
+audit: $(VENV)/installed-dev
+	@$(VENV)/bin/python .ci/audit $(LOCK)
 
 bench: $(VENV)/installed-dev
 	@exec $(VENV)/bin/python -m bench
@@ -52,9 +68,10 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/pip
 	@$(PIP) --editable '.[all]'
 	@touch $@
 
-$(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/installed-dev: pyproject.toml $(LOCK) | $(VENV)/bin/pip
 	@echo "installing into $(VENV) with what development needs ..."
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --require-hashes --requirement $(LOCK)
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/installed $@
 
 # The first interpreter that is new enough; a given PYTHON comes first.
