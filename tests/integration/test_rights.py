@@ -318,3 +318,157 @@ def test_a_hostile_session_diverts_nothing(town: Town) -> None:
     newest = "SELECT DISTINCT xid::text, at > now() - interval '1 hour'"
     logged = f"{newest} FROM qeetid_authz.change_log WHERE subject = '{first}'"
     assert rows(town.dsn, logged) == [(xid, True)]
+
+
+OURS = {"qeetid_authz.change_log", "qeetid_authz.meta", "qeetid_authz.sources"}
+RELATIONS = """
+    SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE relkind IN ('r', 'v', 'm', 'p', 'f') AND nspname !~ '^pg_|^information_schema$'
+    AND nspname !~ '^own_'"""
+CALLS = """
+    SELECT proname, format('SELECT %s(%s)', p.oid::regproc, (
+        SELECT string_agg('NULL::' || format_type(type, NULL), ', ')
+        FROM unnest(proargtypes) AS type))
+    FROM pg_proc p WHERE pronamespace = 'qeetid_authz'::regnamespace"""
+
+
+def granted(dsn: str, statements: dict[str, str]) -> set[str]:
+    """Which statements aren't refused for want of a right."""
+    allowed = set()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for name, statement in statements.items():
+            try:
+                connection.execute(statement.encode())
+            except errors.InsufficientPrivilege:
+                continue
+            except psycopg.Error:
+                pass  # It was let in, and failed of something else.
+            allowed.add(name)
+    return allowed
+
+
+def test_each_role_reads_what_it_is_for(town: Town) -> None:
+    """Of all relations there are: readers theirs and ours, others none of ours."""
+    relations = [name for (name,) in rows(town.dsn, RELATIONS)]
+    reading = {name: f"SELECT * FROM {name} LIMIT 1" for name in relations}
+
+    assert len(relations) > len(TABLES) + len(OURS)
+    assert {*TABLES, *OURS} == granted(town.of("sidecar"), reading)
+    assert {*TABLES} == granted(town.of("app"), reading)
+    assert set() == granted(town.of("nn"), reading)
+
+
+@pytest.mark.parametrize("role", ["sidecar", "app", "nn"])
+def test_nobody_writes_what_is_ours(town: Town, role: str) -> None:
+    """No column of ours can be written, whoever asks."""
+    columns = rows(
+        town.dsn,
+        "SELECT attrelid::regclass::text, attname FROM pg_attribute JOIN pg_class c"
+        " ON c.oid = attrelid WHERE relnamespace = 'qeetid_authz'::regnamespace"
+        " AND relkind = 'r' AND attnum > 0",
+    )
+    writing = {
+        f"{verb} {name}.{column}": statement
+        for name, column in columns
+        for verb, statement in (
+            ("update", f'UPDATE {name} SET "{column}" = NULL'),
+            (
+                "insert",
+                f'INSERT INTO {name} ("{column}") OVERRIDING SYSTEM VALUE VALUES (NULL)',
+            ),
+        )
+    }
+
+    assert len(columns) >= 10
+    assert set() == granted(town.of(role), writing)
+
+
+def test_each_role_calls_what_it_is_for(town: Town) -> None:
+    """Of our functions readers call three, and nobody else any."""
+    calls = dict(rows(town.dsn, CALLS))
+
+    assert set(FUNCTIONS) < set(calls)
+    assert {"incarnation", "coverage", "look"} == granted(town.of("sidecar"), calls)
+    assert set() == granted(town.of("app"), calls)
+    assert set() == granted(town.of("nn"), calls)
+
+
+def test_functions_search_where_nobody_else_writes(town: Town) -> None:
+    """Each has its path pinned, temporary things last; few act with other rights."""
+    found = rows(
+        town.dsn,
+        "SELECT proname, prosecdef, proowner::regrole::text,"
+        " 'search_path=pg_catalog, pg_temp' = ANY(coalesce(proconfig, '{}'))"
+        " FROM pg_proc WHERE pronamespace = 'qeetid_authz'::regnamespace",
+    )
+    definers = {name for name, is_definer, _, _ in found if is_definer}
+
+    assert {("qeetid_authz_owner", True)} == {
+        (owner, pin) for _, _, owner, pin in found
+    }
+    assert {*FUNCTIONS, "incarnation", "prune"} == definers
+
+
+def test_the_roles_are_nobody(town: Town) -> None:
+    """Neither owner nor reader can log in, and neither has a right of a superuser's."""
+    found = rows(
+        town.dsn,
+        "SELECT count(*), bool_or(rolsuper OR rolcanlogin OR rolcreaterole OR"
+        " rolcreatedb OR rolbypassrls OR rolreplication) FROM pg_roles"
+        " WHERE rolname ~ '^qeetid_authz_(owner|reader)$'",
+    )
+
+    assert [(2, False)] == found
+
+
+TRAPS = (
+    "CREATE TABLE {own}.caught (who text)",
+    "CREATE OR REPLACE FUNCTION {own}.trap() RETURNS void LANGUAGE sql"
+    " AS 'INSERT INTO {own}.caught VALUES (current_user)'",
+    "CREATE OR REPLACE FUNCTION {own}.md5(text) RETURNS text LANGUAGE sql"
+    " AS $$ SELECT {own}.trap(); SELECT 'x'::text $$",
+    "CREATE OR REPLACE FUNCTION {own}.pg_current_snapshot() RETURNS pg_snapshot LANGUAGE sql"
+    " AS $$ SELECT {own}.trap(); SELECT '1:1:'::pg_snapshot $$",
+    "CREATE OR REPLACE FUNCTION {own}.clock_timestamp() RETURNS timestamptz LANGUAGE sql"
+    " AS $$ SELECT {own}.trap(); SELECT now() $$",
+    "CREATE OR REPLACE FUNCTION {own}.differ(uuid, uuid) RETURNS boolean LANGUAGE sql"
+    " AS $$ SELECT {own}.trap(); SELECT true $$",
+    "DROP OPERATOR IF EXISTS {own}.<> (uuid, uuid)",
+    "CREATE OPERATOR {own}.<> (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = {own}.differ)",
+    "CREATE TEMP TABLE meta (version integer, floor xid8)",
+    "CREATE TEMP TABLE change_log (xid xid8, entity text)",
+    "CREATE TEMP VIEW sources AS SELECT 'rbac.roles' AS relation, 0::regclass AS relid",
+    "CREATE FUNCTION pg_temp.incarnation() RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$",
+    "SET search_path = pg_temp, {own}, qeetid_authz, pg_catalog",
+)
+
+
+@pytest.mark.parametrize("role", ["sidecar", "app"])
+def test_no_function_of_ours_runs_anothers_code(town: Town, role: str) -> None:
+    """Whatever stands in for what they call, it is neither called nor believed."""
+    asked = (
+        "SELECT incarnation, disarmed, fingerprint FROM qeetid_authz.look('3', '{}')"
+    )
+    incarnation = "SELECT qeetid_authz.incarnation()"
+    honest = rows(town.of("sidecar"), asked), rows(town.of("sidecar"), incarnation)
+    with psycopg.connect(town.of(role)) as session:
+        for trap in TRAPS:
+            session.execute(trap.replace("{own}", f"own_{role}").encode())
+        if role == "app":
+            session.execute(
+                'INSERT INTO "user".users (id, email) VALUES'
+                " (pg_catalog.gen_random_uuid(), 'trap@x.test')"
+            )
+            session.execute(
+                'UPDATE "user".users SET id = pg_catalog.gen_random_uuid()'
+                " WHERE email OPERATOR(pg_catalog.=) 'trap@x.test'"
+            )
+        else:
+            found = (
+                session.execute(asked.encode()).fetchall(),
+                session.execute(incarnation.encode()).fetchall(),
+            )
+            assert honest == found
+        caught = session.execute(f"SELECT DISTINCT who FROM own_{role}.caught".encode())
+        assert caught.fetchall() == []
+        session.rollback()
