@@ -371,11 +371,8 @@ def test_nobody_writes_what_is_ours(town: Town, role: str) -> None:
         f"{verb} {name}.{column}": statement
         for name, column in columns
         for verb, statement in (
-            ("update", f'UPDATE {name} SET "{column}" = NULL'),
-            (
-                "insert",
-                f'INSERT INTO {name} ("{column}") OVERRIDING SYSTEM VALUE VALUES (NULL)',
-            ),
+            ("update", f'UPDATE {name} SET "{column}" = DEFAULT'),
+            ("insert", f'INSERT INTO {name} ("{column}") VALUES (DEFAULT)'),
         )
     }
 
