@@ -8,6 +8,7 @@ or that the source can't be trusted.
 from dataclasses import dataclass, field
 
 from qeetid_authz.errors import (
+    DatabaseError,
     DisarmedError,
     FeedError,
     NotMigratedError,
@@ -28,6 +29,15 @@ UNTRUSTWORTHY = (DisarmedError, FeedError, NotMigratedError, SchemaError)
 
 OTHER_PAST = ("incarnation", "rewound")
 """Causes to load anew after which what was known may never have been committed."""
+RESYNC_CAUSES = (
+    "start",
+    "incarnation",
+    "rewound",
+    "pruned",
+    "tables",
+    "backlog",
+)
+"""Why everything is loaded."""
 
 _BACKOFF_FIRST = 0.05  # seconds, doubled with each
 _BACKOFF_LAST = 5.0  # seconds
@@ -73,6 +83,9 @@ class Replica:
         session_memory: seconds for which a revoked session is remembered.
         cursor: where it stands; None before the first load.
         resyncs: how often it loaded everything, by cause.
+        polls: how many succeeded that found which: `unchanged`, `changed`, or `loaded`
+            where everything was.
+        errors: how many failed, by the error's code.
         failures: polls that failed, one after the other.
         is_busy: whether the last poll found changes.
         last_cause: of the last poll to load everything; None if it needn't.
@@ -83,6 +96,8 @@ class Replica:
     session_memory: float = SESSION_MEMORY
     cursor: Cursor | None = None
     resyncs: dict[str, int] = field(default_factory=dict)
+    polls: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
     failures: int = 0
     is_busy: bool = False
     last_cause: str | None = None
@@ -144,12 +159,16 @@ class Replica:
         self.failures = 0
         self.repeats = self.repeats + 1 if cause and cause == self.last_cause else 0
         self.last_cause = cause
+        found = "changed" if is_busy else "unchanged"
         if cause is not None:
             self.resyncs[cause] = self.resyncs.get(cause, 0) + 1
+            found = "loaded"
+        self.polls[found] = self.polls.get(found, 0) + 1
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: DatabaseError) -> None:
         """A poll failed; where changes may have gone unseen, start over."""
         self.failures += 1
+        self.errors[error.code] = self.errors.get(error.code, 0) + 1
         self.is_busy = False
         if isinstance(error, UNTRUSTWORTHY):
             self.cursor = None

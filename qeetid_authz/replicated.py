@@ -248,6 +248,17 @@ class Replicated(Engine):
                 )
             return self._made
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many entries the index has of each kind; none before it is loaded."""
+        index = self._index
+        return {} if index is None else index.sizes()
+
+    @property
+    def seats(self) -> int:
+        """Principals whose answers are at hand."""
+        return len(self._answers)
+
     def _load_keys(self) -> "list[Future[None]]":
         """Begin to load the issuer's keys, which no opening fails for want of."""
         return [] if self.keyring is None else [self.keyring.start()]

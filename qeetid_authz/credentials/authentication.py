@@ -111,6 +111,11 @@ class Authentication:
         """Verify nothing any more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Secrets that are being verified or wait for it, of each kind."""
+        return {"api_key": self._keys.waiting, "client": self._clients.waiting}
+
     def authenticate(self, header: str) -> Principal:
         """The principal of an `Authorization` header's value.
 

@@ -83,6 +83,7 @@ class Keyring:
             raise ValueError(f"max_age `{max_age}` must be more than 0 seconds")
         self.max_age = max_age
         self.last_error: AuthzError | None = None
+        self.loads = {"ok": 0, "failed": 0}
         self._source = source_of(source)
         self._clock = clock
         self._held = _Held(None, 0.0, 0)
@@ -238,6 +239,7 @@ class Keyring:
             former, failure = self._held.key_set, self.last_error
             self._held = self._held.followed_by(key_set, self._began)
             self.last_error = None
+            self.loads["ok"] += 1
         self._failures = 0
         if failure is not None:
             _log.info("%s serves again", self._source.name)
@@ -257,6 +259,7 @@ class Keyring:
             if self._closed:
                 return 0.0
             former, self.last_error = self.last_error, error
+            self.loads["failed"] += 1
         if str(former) != str(error):
             _log.warning("keys can't be loaded: %s", error, extra={"code": error.code})
         longest = min(_RETRY_FIRST * 2.0 ** min(self._failures, 10), _RETRY_LAST)

@@ -59,6 +59,11 @@ class SecretChecks(Generic[Row]):
         self._waiting: Counter[Hashable] = Counter()
         self._lock = Lock()
 
+    @property
+    def waiting(self) -> int:
+        """Secrets that are being verified or wait for it; `PENDING_LIMIT` at most."""
+        return len(self._pending)
+
     def digest(self, text: str) -> bytes:
         """What a credential is remembered by."""
         digest = self._keyed.copy()

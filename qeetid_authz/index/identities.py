@@ -39,6 +39,9 @@ class Users:
             else:
                 self._rows = Rows.of_run(run, self._number(status))
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def copy(self) -> "Users":
         """The same, on its own from now on."""
         other = Users()

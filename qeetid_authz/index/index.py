@@ -79,6 +79,23 @@ class Index:
         self.ip_policy(rule.tenant).put(id_, rule)
         self.ip_rule_tenants[id_] = rule.tenant
 
+    def sizes(self) -> dict[str, int]:
+        """How many there are of each kind that is counted anyway."""
+        who = self.identities
+        return {
+            "tenants": len(self.tenants),
+            "users": len(who.users),
+            "roles": len(self.roles),
+            "groups": len(self.groups),
+            "permissions": len(self.permissions),
+            "services": len(who.services.rows),
+            "agents": len(who.agents.rows),
+            "api_keys": len(who.api_keys.rows),
+            "clients": len(who.clients.rows),
+            "revoked_sessions": len(who.revoked_sessions),
+            "ip_rules": len(self.ip_rule_tenants),
+        }
+
     def may_act(self, tenant: Id, subject: Id) -> bool:
         """Whether its own status lets a user or a machine act in a tenant."""
         return not self.is_strict or self.identities.may_act(tenant, subject)

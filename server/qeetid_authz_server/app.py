@@ -10,12 +10,14 @@ from qeetid_authz_server.addresses import UnixAddress
 from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.clients import Clients
+from qeetid_authz_server.counts import COUNTS, Counts
 from qeetid_authz_server.fastpath.answering import FastPath
 from qeetid_authz_server.fastpath.checks import PlainChecks
 from qeetid_authz_server.fastpath.introspections import PlainIntrospections
 from qeetid_authz_server.health import Health
 from qeetid_authz_server.introspection import Introspection, looking_up
 from qeetid_authz_server.lifecycle import following, reading_keys
+from qeetid_authz_server.metrics import Instruments, SidecarCollector
 from qeetid_authz_server.middleware import make_guard
 from qeetid_authz_server.routes.batch import BatchRoute, body_limit
 from qeetid_authz_server.routes.check import CheckRoute
@@ -27,6 +29,7 @@ from qeetid_authz_server.routes.discovery import (
 from qeetid_authz_server.routes.document import DOCUMENT_PATH, document
 from qeetid_authz_server.routes.health import HealthRoutes
 from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS, IntrospectRoute
+from qeetid_authz_server.routes.metrics import METRICS_PATH, MetricsRoute
 from qeetid_authz_server.routes.permissions import PermissionsRoute
 from qeetid_authz_server.routes.whoami import WhoamiRoute
 from qeetid_authz_server.settings import CallerAuth, Settings
@@ -57,29 +60,36 @@ def make_app(settings: Settings) -> web.Application:
         snapshot_dir=settings.snapshot_dir,
         snapshot_key=settings.snapshot_key,
     )
-    gate = Gate(authorizer, is_open=settings.caller_auth is CallerAuth.OFF)
+    counts, instruments = Counts(), Instruments()
+    gate = Gate(authorizer, counts, is_open=settings.caller_auth is CallerAuth.OFF)
     refresh_tokens = RefreshTokens(settings.database_url)
     health, bodies = Health(), Bodies()
     app = web.Application(
-        middlewares=[make_guard(health, INTROSPECTION_PATHS)],
+        middlewares=[
+            make_guard(health, counts, instruments.latency, INTROSPECTION_PATHS)
+        ],
         client_max_size=body_limit(settings.batch_limit),
     )
     app[AUTHORIZER] = authorizer
     app[BODIES] = bodies
+    app[COUNTS] = counts
     app[HEALTH] = health
     app.cleanup_ctx.extend(
         [reading_keys(settings), following(authorizer), looking_up(refresh_tokens)]
     )
     batch = BatchRoute(authorizer, gate, bodies, settings.batch_limit)
     app.add_routes(_routes(authorizer, gate, batch, health))
-    clients = Clients(authorizer, trusts_all=_trusts_all(settings))
+    clients = Clients(authorizer, counts, trusts_all=_trusts_all(settings))
     introspection = Introspection(authorizer, refresh_tokens, settings.audience)
     introspect = IntrospectRoute(clients, introspection, bodies)
     app.add_routes(_token_routes(authorizer, introspect))
+    instruments.add(SidecarCollector(authorizer, counts, health))
+    metrics = MetricsRoute(instruments)
+    app.add_routes([web.get(METRICS_PATH, metrics.get, allow_head=False)])
     if settings.fast_path:
         app[FAST_PATH] = FastPath(
-            PlainChecks(authorizer, gate, health),
-            PlainIntrospections(authorizer, clients, introspection, health),
+            PlainChecks(authorizer, gate, health, counts.checks),
+            PlainIntrospections(authorizer, clients, introspection, health, counts),
         )
     return app
 

@@ -17,8 +17,10 @@ from qeetid_authz.errors import (
     InactiveAgentError,
     TenantlessTokenError,
     TokensUnconfiguredError,
+    UnavailableError,
 )
 from qeetid_authz.principal import Kind, Principal
+from qeetid_authz_server.counts import Counts
 from qeetid_authz_server.problems import Code, Problem
 
 ASKING: Final = "role.read"
@@ -36,14 +38,18 @@ class Gate:
         is_open: whether everybody may ask, unasked.
     """
 
-    def __init__(self, authorizer: AsyncAuthorizer, *, is_open: bool = False) -> None:
+    def __init__(
+        self, authorizer: AsyncAuthorizer, counts: Counts, *, is_open: bool = False
+    ) -> None:
         """Make a gate.
 
         Args:
             authorizer: what judges credentials, and knows what callers hold.
+            counts: what counts how credentials were judged.
             is_open: whether everybody may ask, unasked.
         """
         self._authorizer = authorizer
+        self._counts = counts
         self.is_open = is_open
 
     async def identify(self, request: web.Request) -> Principal | None:
@@ -65,11 +71,18 @@ class Gate:
         if len(presented) > 1:
             raise Problem(Code.BAD_REQUEST, "more than one Authorization header")
         if not presented or not _has_known_scheme(presented[0]):
+            self._counts.judged("credential_missing")
             raise Problem(Code.UNAUTHORIZED, challenge=self._challenge)
         try:
-            return await self._authorizer.authenticate(presented[0])
+            caller = await self._authorizer.authenticate(presented[0])
+        except UnavailableError as error:
+            self._counts.judged(error.code)
+            raise
         except AuthenticationError as refusal:
+            self._counts.judged(refusal.code)
             raise self._problem(presented[0], refusal) from None
+        self._counts.judged("ok")
+        return caller
 
     def recall(self, presented: str | None) -> Recognised | None:
         """The same at once, where nothing is refused and nobody waited for."""

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.credentials.authentication import read_api_key
-from qeetid_authz.errors import AuthenticationError
+from qeetid_authz.errors import AuthenticationError, UnavailableError
 from qeetid_authz.ids import Id
 from qeetid_authz.model import OidcClient
 from qeetid_authz.principal import Principal
+from qeetid_authz_server.counts import Counts
 from qeetid_authz_server.problems import Code, Problem
 
 _BASIC = "basic "
@@ -22,14 +23,18 @@ _CHALLENGE = 'Basic realm="qeetid-authz"'
 class Clients:
     """Tells on whose behalf a token is asked about."""
 
-    def __init__(self, authorizer: AsyncAuthorizer, *, trusts_all: bool) -> None:
+    def __init__(
+        self, authorizer: AsyncAuthorizer, counts: Counts, *, trusts_all: bool
+    ) -> None:
         """Prepare.
 
         Args:
             authorizer: whose facts count.
+            counts: what counts how credentials were judged.
             trusts_all: let those pass who present nothing.
         """
         self._authorizer = authorizer
+        self._counts = counts
         self._trusts_all = trusts_all
 
     async def identify(
@@ -52,9 +57,12 @@ class Clients:
             raise Problem(Code.BAD_REQUEST, "more than one Authorization header")
         header = next(iter(authorizations), "")
         try:
-            return self.recall(header, form)
+            tenant = self.recall(header, form)
         except LookupError:
-            return await self._judge(header, form)
+            tenant = await self._judge_counted(header, form)
+        if tenant is not None:
+            self._counts.judged("ok")
+        return tenant
 
     def recall(self, header: str, form: Mapping[bytes, bytes]) -> Id | None:
         """The same at once, where nothing is refused and nobody waited for.
@@ -79,6 +87,16 @@ class Clients:
         if known is None:
             raise LookupError("it isn't known who asks")
         return known.tenant
+
+    async def _judge_counted(self, header: str, form: Mapping[bytes, bytes]) -> Id:
+        try:
+            return await self._judge(header, form)
+        except Problem as refusal:
+            self._counts.judged(refusal.cause or "client_refused")
+            raise
+        except UnavailableError as error:
+            self._counts.judged(error.code)
+            raise
 
     async def _judge(self, header: str, form: Mapping[bytes, bytes]) -> Id:
         if read_api_key(header) is not None:

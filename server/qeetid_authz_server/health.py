@@ -1,9 +1,12 @@
 """Whether the sidecar can answer, and what it is busy with."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from qeetid_authz.authorizer import AsyncAuthorizer
+
+CAUSES: Final = ("draining", "loading", "stale", "keys")
+"""Why a sidecar isn't ready, the first that holds."""
 
 
 @dataclass(slots=True)

@@ -6,8 +6,10 @@ from time import perf_counter
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import Histogram
 
 from qeetid_authz.errors import NotOpenError, UnavailableError
+from qeetid_authz_server.counts import Counts, route_of
 from qeetid_authz_server.health import Health
 from qeetid_authz_server.logs import log_request
 from qeetid_authz_server.problems import (
@@ -31,11 +33,18 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _log = logging.getLogger(__name__)
 
 
-def make_guard(health: Health, never_stored: Collection[str] = ()) -> Middleware:
+def make_guard(
+    health: Health,
+    counts: Counts,
+    latency: Histogram,
+    never_stored: Collection[str] = (),
+) -> Middleware:
     """The one middleware: what leaves it is complete and in the sidecar's form.
 
     Args:
         health: what counts the requests in flight.
+        counts: what counts those that were answered.
+        latency: what takes down how long each took.
         never_stored: paths whose every answer, refusals included, no cache may keep.
     """
     made = request_ids()
@@ -56,6 +65,8 @@ def make_guard(health: Health, never_stored: Collection[str] = ()) -> Middleware
         if health.draining:
             response.force_close()
         path = request.raw_path.partition("?")[0]
+        counts.answered(request, response.status)
+        latency.labels(route_of(request)).observe(perf_counter() - began)
         log_request(request.method, path, response.status, request_id, began)
         return response
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from qeetid_authz_server.counts import COUNTS, Counts
 from qeetid_authz_server.fastpath.answering import FastPath, Remembered
 from qeetid_authz_server.fastpath.handover import Handover
 from qeetid_authz_server.fastpath.heads import END
@@ -39,6 +40,7 @@ class _Connection(web.RequestHandler):
     """
 
     __slots__ = (
+        "_counts",
         "_fast_path",
         "_handover",
         "_made",
@@ -53,9 +55,11 @@ class _Connection(web.RequestHandler):
         *args: Any,
         made: Iterator[str],
         fast_path: FastPath | None,
+        counts: Counts,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._counts = counts
         self._made = made
         self._fast_path = fast_path
         self._remembered = Remembered()
@@ -185,17 +189,20 @@ class _Connection(web.RequestHandler):
             self._unread = 0
         return sent, is_lost
 
-    @staticmethod
-    def _refusal(problem: Problem, request_id: str) -> web.Response:
+    def _refusal(self, problem: Problem, request_id: str) -> web.Response:
         response = problem_response(problem, request_id)
+        self._counts.refused_unread(response.status)
         response.headers["X-Request-Id"] = request_id
         return response
 
 
 class _Server(web.Server):
-    def __init__(self, *args: Any, fast_path: FastPath | None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, fast_path: FastPath | None, counts: Counts, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._made = request_ids()
+        self._counts = counts
         self._fast_path = fast_path
 
     def __call__(self) -> web.RequestHandler:
@@ -204,6 +211,7 @@ class _Server(web.Server):
             loop=self._loop,
             made=self._made,
             fast_path=self._fast_path,
+            counts=self._counts,
             **self._kwargs,
         )
 
@@ -225,6 +233,7 @@ class Runner(web.AppRunner):
             made.request_handler,
             request_factory=made.request_factory,
             fast_path=self._fast_path,
+            counts=self.app[COUNTS],
             loop=made._loop,  # noqa: SLF001  (nobody else tells)
             **made._kwargs,  # noqa: SLF001
         )

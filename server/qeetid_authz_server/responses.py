@@ -40,6 +40,12 @@ def text_response(text: str, status: int) -> web.Response:
     return web.Response(body=text.encode(), status=status, headers=_TEXT)
 
 
+def encoded_response(body: bytes, content_type: str) -> web.Response:
+    """A response that others encoded."""
+    headers = CIMultiDict({**_COMMON, hdrs.CONTENT_TYPE: content_type})
+    return web.Response(body=body, headers=headers)
+
+
 def empty_response(status: int) -> web.Response:
     """A response without a body."""
     return web.Response(status=status, headers=_COMMON)

@@ -901,6 +901,7 @@ def test_a_failure_is_told_once_and_so_is_its_end(
         ("INFO", f"{name} serves again"),
     ] == [(each.levelname, each.getMessage()) for each in caplog.records]
     assert "keys_unavailable" == caplog.records[0].__dict__["code"]
+    assert {"ok": 3, "failed": 4} == ring.loads
 
 
 def test_keys_left_out_are_told_once_and_the_good_ones_serve(

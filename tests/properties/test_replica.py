@@ -5,6 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qeetid_authz.errors import UnreachableError
 from qeetid_authz.replica import SCHEMA_VERSION, Cursor, Probe, Replica
 from qeetid_authz.revision import Revision
 
@@ -106,3 +107,17 @@ def test_loading_in_vain_slows_down() -> None:
     assert sorted(pauses) == pauses
     assert pauses[0] <= 0.02 < pauses[-1] <= 5.0
     assert replica.pause(1.0) <= 0.02
+
+
+def test_what_polls_came_to_is_counted() -> None:
+    """Each poll once: by what it found, by its error, and loads by their cause."""
+    replica = Replica(1.0)
+    cursor = Cursor(Revision("life", 1, 1), "")
+    replica.advanced(cursor, "start", is_busy=True)
+    replica.advanced(cursor, None, is_busy=True)
+    replica.advanced(cursor, None)
+    replica.failed(UnreachableError("gone"))
+
+    assert {"loaded": 1, "changed": 1, "unchanged": 1} == replica.polls
+    assert {"start": 1} == replica.resyncs
+    assert {"database_unreachable": 1} == replica.errors

@@ -13,7 +13,9 @@ from qeetid_authz.errors import (
     OverloadedError,
     StaleError,
 )
+from qeetid_authz_server.counts import Counts
 from qeetid_authz_server.health import Health
+from qeetid_authz_server.metrics import Instruments
 from qeetid_authz_server.middleware import make_guard
 from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.responses import SECURITY_HEADERS
@@ -60,7 +62,9 @@ async def test_a_handler_that_fails(
         raise error
 
     health = Health()
-    app = web.Application(middlewares=[make_guard(health)])
+    app = web.Application(
+        middlewares=[make_guard(health, Counts(), Instruments().latency)]
+    )
     app.router.add_get("/", fail)
     with caplog.at_level(logging.INFO):
         async with TestClient(TestServer(app)) as client:
@@ -84,7 +88,9 @@ async def test_a_refused_credential_is_logged(
     async def refuse(_request: web.Request) -> web.Response:
         raise Problem(Code.UNAUTHORIZED, challenge="Bearer x=y", cause="token_expired")
 
-    app = web.Application(middlewares=[make_guard(Health())])
+    app = web.Application(
+        middlewares=[make_guard(Health(), Counts(), Instruments().latency)]
+    )
     app.router.add_get("/", refuse)
     with caplog.at_level(logging.INFO):
         async with TestClient(TestServer(app)) as client:
@@ -115,7 +121,9 @@ async def test_a_credential_that_cant_be_judged_now(
     async def fail(_request: web.Request) -> web.Response:
         raise error
 
-    app = web.Application(middlewares=[make_guard(Health())])
+    app = web.Application(
+        middlewares=[make_guard(Health(), Counts(), Instruments().latency)]
+    )
     app.router.add_get("/", fail)
     with caplog.at_level(logging.INFO):
         async with TestClient(TestServer(app)) as client:

@@ -613,3 +613,14 @@ def test_questions_may_come_from_questions(engine: Engine) -> None:
             yield user(id_).subject, "billing:read"
 
     assert engine.can_many(user(ANN).tenant, questions())[0] == [True, False]
+
+
+def test_an_index_tells_how_much_is_in_it(engine: Engine) -> None:
+    """Entries by kind, of all that a document can name."""
+    index = engine._index
+    assert index is not None
+    sizes = index.sizes()
+
+    assert {"tenants": 1, "users": 3, "roles": 2, "groups": 1, "permissions": 2} == {
+        kind: number for kind, number in sizes.items() if number
+    }

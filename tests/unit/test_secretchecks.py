@@ -168,8 +168,10 @@ async def test_too_many_names_are_sent_away(
     with pytest.raises(OverloadedError):
         await find(checks, "x", [(TWO, row("two"))])
 
+    assert checks.waiting == 3
     verifier.free.set()
     assert await asyncio.gather(*waiting) == [None] * 3
+    assert checks.waiting == 0
 
 
 async def test_memory_is_bounded(

@@ -15,6 +15,7 @@ from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.errors import AuthzError
 from qeetid_authz.revision import Revision
 from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.counts import PlainTally
 from qeetid_authz_server.fastpath.heads import (
     END,
     Asked,
@@ -86,18 +87,26 @@ class LastCaller:
 class PlainChecks:
     """Answers checks whose answer is at hand."""
 
-    def __init__(self, authorizer: AsyncAuthorizer, gate: Gate, health: Health) -> None:
+    def __init__(
+        self,
+        authorizer: AsyncAuthorizer,
+        gate: Gate,
+        health: Health,
+        tally: PlainTally,
+    ) -> None:
         """Prepare.
 
         Args:
             authorizer: what decides.
             gate: what tells who may ask.
             health: what knows when nothing new is begun any more.
+            tally: what counts the answers.
         """
         self._authorizer = authorizer
         self._check = authorizer.check
         self._gate = gate
         self._health = health
+        self._tally = tally
         self._made: Iterator[str] = request_ids()
         self._revision: Revision | None = None
         self._head = b""
@@ -142,11 +151,12 @@ class PlainChecks:
             asked = read_line(data[:-size])
         except NotPlainError:
             return None  # It may be several.
-        return self._answer_one(asked, caller)
+        return self._answer_one(asked, caller, self._tally)
 
     def _answer_each(self, data: bytes, caller: LastCaller) -> list[_Parts]:
         """Answer one check after the other."""
         answers: list[_Parts] = []
+        tally = PlainTally()  # they may all be left to the framework yet
         start = 0
         while start < len(data):
             middle, at = data.find(b"\r\n", start), data.find(END, start)
@@ -156,11 +166,15 @@ class PlainChecks:
             end = at + len(END)
             if not compare_digest(data[middle:end], caller.block):
                 caller.read(data[middle:end])
-            answers.append(self._answer_one(read_line(data[start:middle]), caller))
+            asked = read_line(data[start:middle])
+            answers.append(self._answer_one(asked, caller, tally))
             start = end
+        self._tally.add(tally)
         return answers
 
-    def _answer_one(self, asked: Asked, caller: LastCaller) -> _Parts:
+    def _answer_one(
+        self, asked: Asked, caller: LastCaller, tally: PlainTally
+    ) -> _Parts:
         """Answer one check, in parts of which the request's id is one.
 
         Raises:
@@ -176,13 +190,14 @@ class PlainChecks:
         if basis.revision is not self._revision:
             self._revision = basis.revision
             self._head = decision_head(basis.revision)
-        return (
-            self._head,
-            b"%.3f" % basis.age,
-            ID_FIELD,
-            caller.request_id or next(self._made).encode(),
-            self._allowed if decision.allowed else self._denied,
-        )
+        if decision.allowed:
+            tally.granted += 1
+            tail = self._allowed
+        else:
+            tally.denied[decision.reason] += 1
+            tail = self._denied
+        request_id = caller.request_id or next(self._made).encode()
+        return self._head, b"%.3f" % basis.age, ID_FIELD, request_id, tail
 
     def _who_asks(self, caller: LastCaller) -> str:
         """The tenant of who asks, if that is known without waiting, and who may."""

@@ -10,6 +10,7 @@ from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.errors import AuthzError
 from qeetid_authz.ids import Id
 from qeetid_authz_server.clients import Clients, read_basic
+from qeetid_authz_server.counts import Counts
 from qeetid_authz_server.fastpath.heads import END, NotPlainError, read_fields, text_of
 from qeetid_authz_server.forms import FORM_SIZE_LIMIT, FORM_TYPE, parse_form
 from qeetid_authz_server.health import Health
@@ -83,6 +84,7 @@ class PlainIntrospections:
         clients: Clients,
         introspection: Introspection,
         health: Health,
+        counts: Counts,
     ) -> None:
         """Prepare.
 
@@ -91,11 +93,13 @@ class PlainIntrospections:
             clients: who may ask.
             introspection: what there is to say.
             health: what knows when nothing new is begun any more.
+            counts: what counts the answers.
         """
         self._authorizer = authorizer
         self._clients = clients
         self._introspection = introspection
         self._health = health
+        self._counted = counts.introspections
         self._made: Iterator[str] = request_ids()
 
     def answer(self, data: bytes, asker: LastAsker) -> bytes:
@@ -123,6 +127,7 @@ class PlainIntrospections:
             return b""
         if body is None:
             return b""
+        self._counted[path] = self._counted.get(path, 0) + 1
         request_id = asker.request_id or next(self._made)
         log_request("POST", path, 200, request_id, began)
         date = rfc822_formatted_time().encode()

@@ -8,6 +8,7 @@ from qeetid_authz.ids import Id
 from qeetid_authz.revision import Revision
 from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.counts import DECIDED, decided_without_reasons
 from qeetid_authz_server.ownwrites import own_writes
 from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.questions import (
@@ -82,6 +83,9 @@ class BatchRoute:
         questions = self._questions.read(batch.checks)
         await own_writes(request, self._engine)
         answers, revision, age = self._engine.can_many(tenant, questions, address)
+        allowed = answers.count(True)
+        denied = len(answers) - allowed
+        request[DECIDED] = decided_without_reasons("batch", allowed, denied, revision)
         return decision_response(_encode(answers, revision), revision, age)
 
     def _read(self, body: bytes) -> Batch:

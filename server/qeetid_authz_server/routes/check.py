@@ -5,6 +5,7 @@ from aiohttp import web
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.principal import Kind, Principal
 from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.counts import DECIDED, Decided
 from qeetid_authz_server.ownwrites import own_writes
 from qeetid_authz_server.query import parse_query
 from qeetid_authz_server.questions import (
@@ -37,15 +38,23 @@ class CheckRoute:
         address = read_address(query.get(b"client_ip"))
         await own_writes(request, self._engine)
         if query.get(b"explain") == b"true":
-            return self._explain(principal, permission, address)
+            return self._explain(request, principal, permission, address)
         decision = self._engine.check(principal, permission, address)
+        told = Decided("check", {decision.reason: 1}, decision.revision)
+        request[DECIDED] = told
         body = ALLOWED if decision.allowed else DENIED
         return decision_response(body, decision.revision, decision.age)
 
     def _explain(
-        self, principal: Principal, permission: str, address: str | None
+        self,
+        request: web.Request,
+        principal: Principal,
+        permission: str,
+        address: str | None,
     ) -> web.Response:
         explanation = self._engine.explain(principal, permission, address)
+        told = Decided("explain", {explanation.reason: 1}, explanation.revision)
+        request[DECIDED] = told
         body = encode(explanation_body(explanation, self._engine.semantics))
         return decision_response(body, explanation.revision, explanation.age)
 

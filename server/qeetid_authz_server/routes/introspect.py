@@ -6,6 +6,7 @@ from aiohttp import hdrs, web
 
 from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.clients import Clients
+from qeetid_authz_server.counts import DECIDED, decided_without_reasons
 from qeetid_authz_server.forms import read_form
 from qeetid_authz_server.introspection import Introspection
 from qeetid_authz_server.responses import json_response
@@ -40,4 +41,8 @@ class IntrospectRoute:
         asker = await self._clients.identify(authorizations, form)
         token, hint = form.get(b"token", b""), form.get(b"token_type_hint", b"")
         body = await self._introspection.of(token, hint, asker)
+        is_active = body is not None
+        request[DECIDED] = decided_without_reasons(
+            "introspect", allowed=is_active, denied=not is_active
+        )
         return json_response(_INACTIVE if body is None else body)
