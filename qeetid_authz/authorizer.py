@@ -114,7 +114,10 @@ class Authorizer(Replicated):
             self._follower.stop()
             self._thread.join(PATIENCE)
             if self._thread.is_alive():  # it ends when the server lets go of it
-                log.warning("the feed's thread still waits for the database")
+                log.warning(
+                    "the feed's thread still waits for the database",
+                    extra={"event": "feed_lingers"},
+                )
 
 
 class AsyncAuthorizer(Replicated):

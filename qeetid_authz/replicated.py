@@ -218,9 +218,8 @@ class Replicated(Engine):
         """Note that a poll failed; fail closed if changes may have gone unseen."""
         if self.last_error is None or self.last_error.code != error.code:
             cause = error if isinstance(error, FeedError) else None
-            log.warning(
-                "feed failed: %s", error, extra={"code": error.code}, exc_info=cause
-            )
+            extra = {"event": "feed_failed", "code": error.code}
+            log.warning("feed failed: %s", error, extra=extra, exc_info=cause)
         self.last_error = error
         if isinstance(error, UNTRUSTWORTHY):
             self.expire()
@@ -295,7 +294,8 @@ class Replicated(Engine):
             self.expire_credentials()
             was_stale, stale = stale, self.expire(only_if_old=True)
             if stale and not was_stale:
-                log.error("replica is stale", extra={"age": self.age})
+                extra = {"event": "replica_stale", "age": self.age}
+                log.error("replica is stale", extra=extra)
 
     def _time_to_look(self) -> float:
         left = max(self.max_staleness - self.age, _SHORTEST_LOOK)

@@ -242,12 +242,16 @@ class Keyring:
             self.loads["ok"] += 1
         self._failures = 0
         if failure is not None:
-            _log.info("%s serves again", self._source.name)
+            extra = {"event": "keys_recovered"}
+            _log.info("%s serves again", self._source.name, extra=extra)
         # Endpoints list keys in any order: a position that changed tells nothing.
         left_out = len(key_set.problems)
         if left_out and left_out != (len(former.problems) if former else 0):
             _log.warning(
-                "keys of %s are left out: %s", self._source.name, _told(key_set)
+                "keys of %s are left out: %s",
+                self._source.name,
+                _told(key_set),
+                extra={"event": "keys_left_out"},
             )
         wanted = REFRESH_INTERVAL if fresh_for is None else fresh_for
         beat = min(max(wanted, _SHORTEST), _LONGEST, self.max_age / 2)
@@ -261,7 +265,8 @@ class Keyring:
             former, self.last_error = self.last_error, error
             self.loads["failed"] += 1
         if str(former) != str(error):
-            _log.warning("keys can't be loaded: %s", error, extra={"code": error.code})
+            extra = {"event": "keys_failed", "code": error.code}
+            _log.warning("keys can't be loaded: %s", error, extra=extra)
         longest = min(_RETRY_FIRST * 2.0 ** min(self._failures, 10), _RETRY_LAST)
         self._failures += 1
         return max(longest * (0.5 + _jitter.random() / 2), _APART)

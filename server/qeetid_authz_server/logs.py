@@ -24,8 +24,9 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 class JsonFormatter(logging.Formatter):
     """A record as `ts`, `level`, `event`, then what it carries besides.
 
-    The sidecar's records have the event's name for a message. A record made elsewhere
-    has its logger's name as event, and its text as `message`.
+    The sidecar's records have the event's name for a message. Those of the library
+    carry it as `event`, any other has its logger's name for one; both have their text
+    as `message`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -36,11 +37,11 @@ class JsonFormatter(logging.Formatter):
             ),
             "level": record.levelname.lower(),
         }
-        if record.name.startswith("qeetid_authz_server"):
-            line["event"] = record.getMessage()
-        else:
-            line["event"] = record.name
-            line["message"] = record.getMessage()
+        text = record.getMessage()
+        is_ours = record.name.startswith("qeetid_authz_server")
+        line["event"] = getattr(record, "event", text if is_ours else record.name)
+        if line["event"] != text:
+            line["message"] = text
         extra = {k: v for k, v in vars(record).items() if k not in _STANDARD}
         line.update(extra)
         if record.exc_info:
@@ -82,8 +83,8 @@ def log_request(
         REQUEST_LOG.log(level, "request", extra=fields)
 
 
-def _hush_unparsable(record: logging.LogRecord) -> bool:
-    """Let a request that is no HTTP be an event, not an error.
+def _name_event(record: logging.LogRecord) -> bool:
+    """Name an event of the HTTP library; a request that is no HTTP is no error.
 
     Its exception quotes what was sent, which may be a credential.
     """
@@ -91,7 +92,9 @@ def _hush_unparsable(record: logging.LogRecord) -> bool:
     if isinstance(error, HttpProcessingError | RequestPayloadError):
         record.msg, record.args, record.exc_info = "request_unparsable", (), None
         record.levelno, record.levelname = logging.INFO, "INFO"
+    else:
+        record.event = "http_failed"
     return True
 
 
-HTTP_LOG.addFilter(_hush_unparsable)
+HTTP_LOG.addFilter(_name_event)

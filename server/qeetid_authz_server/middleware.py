@@ -94,9 +94,11 @@ async def _answer(
         _log.exception("request_failed", extra={"request_id": request_id})
         problem = Problem(Code.INTERNAL)
     if problem.cause:
-        is_refusal = problem.code is not Code.UNAVAILABLE
-        event = "credential_refused" if is_refusal else "unavailable"
-        _log.info(event, extra={"cause": problem.cause, "request_id": request_id})
+        extra = {"cause": problem.cause, "request_id": request_id}
+        if problem.code is Code.UNAVAILABLE:
+            _log.info("unavailable", extra=extra)
+        else:
+            _log.info("credential_refused", extra=extra)
     return problem_response(problem, request_id)
 
 
