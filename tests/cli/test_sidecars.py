@@ -56,6 +56,10 @@ def test_a_running_sidecar_tells_how_it_is(
     assert (body["ready"], body["status"]) == (True, "ready")
     assert body["address"] == url.removeprefix("http://")
     assert body["revision"] in status.out
+    assert (body["semantics"], body["entries"]["users"]) == ("strict", 0)
+    shown = dict(line.split(maxsplit=1) for line in status.out.splitlines()[1:])
+    assert shown.keys() == (body.keys() | body["entries"].keys()) - {"entries", "ready"}
+    assert (shown["semantics"], shown["users"]) == ("strict", "0")
     assert healthcheck == (0, "", "")
     assert (verbose.code, body["revision"] in verbose.out) == (0, True)
 

@@ -38,7 +38,16 @@ def test_alive_and_ready(strict: str) -> None:
 
     status, body = readiness(strict)
     assert (status, body["status"]) == (200, "ready")
-    assert list(body) == ["status", "revision", "age_s"]
+    assert list(body) == [
+        "status",
+        "revision",
+        "age_s",
+        "max_staleness_s",
+        "semantics",
+        "entries",
+    ]
+    assert (body["max_staleness_s"], body["semantics"]) == (30, "strict")
+    assert body["entries"]["tenants"] == 3
     assert 0 <= body["age_s"] < 30
 
 
@@ -49,6 +58,9 @@ def test_not_loaded_yet() -> None:
         "cause": "loading",
         "revision": None,
         "age_s": None,
+        "max_staleness_s": 30,
+        "semantics": "strict",
+        "entries": {},
     }
 
 

@@ -96,7 +96,7 @@ def serve(state: State, /, **flags: str | None) -> None:
 @_url
 @with_state
 def status(state: State, /, *, url: str | None) -> int:
-    """Ask a running sidecar how current it is.
+    """Ask a running sidecar how it is: how current, how large, and what is wrong.
 
     The exit code is 0 when it is ready, 1 when it isn't, 2 when it doesn't answer.
     """
@@ -107,7 +107,8 @@ def status(state: State, /, *, url: str | None) -> int:
         return 0 if health.ready else Exit.NOT_READY
     word, style = ("ready", "bold green") if health.ready else ("not ready", "bold red")
     console().print(word, style=style)
-    write_members({"address": str(address), **health.body})
+    entries = health.body.pop("entries", {})
+    write_members({"address": str(address), **health.body, **entries})
     return 0 if health.ready else Exit.NOT_READY
 
 
