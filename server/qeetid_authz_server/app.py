@@ -3,6 +3,7 @@
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.postgres.refreshtokens import RefreshTokens
@@ -37,6 +38,7 @@ from qeetid_authz_server.settings import CallerAuth, Settings
 AUTHORIZER: Final = web.AppKey("authorizer", AsyncAuthorizer)
 BODIES: Final = web.AppKey("bodies", Bodies)
 FAST_PATH: Final = web.AppKey("fast_path", FastPath)
+_TRACED: Final = frozenset({b"traceparent"})
 HEALTH: Final = web.AppKey("health", Health)
 
 
@@ -64,10 +66,10 @@ def make_app(settings: Settings) -> web.Application:
     gate = Gate(authorizer, counts, is_open=settings.caller_auth is CallerAuth.OFF)
     refresh_tokens = RefreshTokens(settings.database_url)
     health, bodies = Health(), Bodies()
+    tracing = _tracing()
+    guard = make_guard(health, counts, instruments.latency, INTROSPECTION_PATHS)
     app = web.Application(
-        middlewares=[
-            make_guard(health, counts, instruments.latency, INTROSPECTION_PATHS)
-        ],
+        middlewares=[*filter(None, [tracing]), guard],
         client_max_size=body_limit(settings.batch_limit),
     )
     app[AUTHORIZER] = authorizer
@@ -87,11 +89,24 @@ def make_app(settings: Settings) -> web.Application:
     metrics = MetricsRoute(instruments)
     app.add_routes([web.get(METRICS_PATH, metrics.get, allow_head=False)])
     if settings.fast_path:
+        left_out = _TRACED if tracing is not None else frozenset()
         app[FAST_PATH] = FastPath(
             PlainChecks(authorizer, gate, health, counts.checks),
             PlainIntrospections(authorizer, clients, introspection, health, counts),
+            left_out,
         )
     return app
+
+
+def _tracing() -> Middleware | None:
+    """What traces requests; nothing where OpenTelemetry isn't installed or set up."""
+    try:
+        from qeetid_authz_server.tracing import make_tracing  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "opentelemetry":
+            raise
+        return None
+    return make_tracing()
 
 
 def _routes(

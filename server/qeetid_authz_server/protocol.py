@@ -62,7 +62,7 @@ class _Connection(web.RequestHandler):
         self._counts = counts
         self._made = made
         self._fast_path = fast_path
-        self._remembered = Remembered()
+        self._remembered = fast_path.connected() if fast_path else Remembered()
         self._handover: Handover | None = None
         self._unanswered = 0  # requests that the framework got
         self._unread = 0  # bytes that it got since the last head was complete

@@ -68,7 +68,7 @@ class Watched(Replicated):
         self._world = world
         with (
             mock.patch.object(replicated, "steady", world.clock),
-            mock.patch.object(replicated, "WallClock", lambda: _Wall(world)),
+            mock.patch.object(replicated, "WallClock", return_value=_Wall(world)),
         ):
             super().__init__("", max_staleness=STALENESS, poll_interval=INTERVAL)
 

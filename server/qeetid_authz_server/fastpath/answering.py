@@ -16,19 +16,34 @@ class Remembered:
 
     __slots__ = ("asker", "caller")
 
-    def __init__(self) -> None:
-        self.caller = LastCaller()
-        self.asker = LastAsker()
+    def __init__(self, left_out: frozenset[bytes] = frozenset()) -> None:
+        self.caller = LastCaller(left_out)
+        self.asker = LastAsker(left_out)
 
 
 class FastPath:
     """Answers plain requests of those who are known already."""
 
     def __init__(
-        self, checks: PlainChecks, introspections: PlainIntrospections
+        self,
+        checks: PlainChecks,
+        introspections: PlainIntrospections,
+        left_out: frozenset[bytes] = frozenset(),
     ) -> None:
+        """Prepare.
+
+        Args:
+            checks: what answers those.
+            introspections: what answers those.
+            left_out: fields, in lower case, with which a request isn't plain.
+        """
+        self._left_out = left_out
         self._checks = checks
         self._introspections = introspections
+
+    def connected(self) -> Remembered:
+        """What is to be remembered of another connection."""
+        return Remembered(self._left_out)
 
     def answer(self, data: bytes, remembered: Remembered) -> bytes:
         """The answers to plain requests; nothing if anything else is with them.

@@ -41,6 +41,7 @@ class LastCaller:
     """Who asked last on a connection, and in what words.
 
     Attributes:
+        left_out: fields with which a check isn't plain.
         block: the fields of the last head, as they came.
         authorization: the credential that they held, if any.
         request_id: what they called the request; nothing if that is no decent name.
@@ -54,11 +55,13 @@ class LastCaller:
         "block",
         "edition",
         "known",
+        "left_out",
         "request_id",
         "tenant_id",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, left_out: frozenset[bytes]) -> None:
+        self.left_out = left_out
         self.block = b""
         self.authorization: str | None = None
         self.request_id = b""
@@ -73,7 +76,7 @@ class LastCaller:
             NotPlainError: they say more than a check needs.
         """
         fields = read_fields(block)
-        if b"content-length" in fields:
+        if b"content-length" in fields or not self.left_out.isdisjoint(fields):
             raise NotPlainError
         given = text_of(fields, b"authorization")
         if not compare_digest(given or "", self.authorization or ""):

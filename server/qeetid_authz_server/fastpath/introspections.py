@@ -30,6 +30,7 @@ class LastAsker:
     """Who asked last on a connection, and in what words.
 
     Attributes:
+        left_out: fields with which an introspection isn't plain.
         block: the fields of the last head, as they came.
         authorization: the credential that they held, or nothing.
         is_basic: whether that alone tells which client asks.
@@ -44,12 +45,14 @@ class LastAsker:
         "block",
         "edition",
         "is_basic",
+        "left_out",
         "length",
         "request_id",
         "tenant",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, left_out: frozenset[bytes]) -> None:
+        self.left_out = left_out
         self.block = b""
         self.authorization = ""
         self.is_basic = False
@@ -66,6 +69,8 @@ class LastAsker:
         """
         fields = read_fields(block)
         if fields.get(b"content-type") != FORM_TYPE.encode():
+            raise NotPlainError
+        if not self.left_out.isdisjoint(fields):
             raise NotPlainError
         self.authorization = text_of(fields, b"authorization") or ""
         self.is_basic = read_basic(self.authorization) is not None
