@@ -38,9 +38,9 @@ class Health:
         Members are `status` (`ready` or `unready`), `cause` when unready, `error`,
         the code of what keeps the feed from being read, `keys_error`, that of what
         keeps the issuer's keys from being read, `revision` and `age_s`, in
-        seconds, null before the first load, `max_staleness_s`, the age from which
-        everything is denied, `semantics`, `entries`, how many of each kind the index
-        has, and `keys_age_s` where tokens are taken, null before their first load.
+        seconds, `keys_age_s` where tokens are taken, each null before the first load,
+        `max_staleness_s`, the age from which everything is denied, `semantics`, and
+        `entries`, how many of each kind the index has.
         """
         cause = self.cause(authorizer)
         report: dict[str, Any] = {"status": "unready" if cause else "ready"}
@@ -54,10 +54,10 @@ class Health:
         loaded = authorizer.is_loaded
         report["revision"] = str(authorizer.revision) if loaded else None
         report["age_s"] = round(authorizer.age, 3) if loaded else None
-        report["max_staleness_s"] = authorizer.max_staleness
-        report["semantics"] = authorizer.semantics
-        report["entries"] = authorizer.sizes
         if keyring is not None:
             age = keyring.age
             report["keys_age_s"] = None if age is None else round(age, 3)
+        report["max_staleness_s"] = authorizer.max_staleness
+        report["semantics"] = authorizer.semantics
+        report["entries"] = authorizer.sizes
         return report
