@@ -208,11 +208,14 @@ class Replicated(Engine):
             )
             prepared = self.prepare(snapshot)
         except SnapshotError as refusal:
-            log.warning("the snapshot isn't used: %s", refusal)
+            extra = {"event": "snapshot_refused"}
+            log.warning("the snapshot isn't used: %s", refusal, extra=extra)
             raise error from refusal
         self.publish(snapshot, steady() - age, prepared)
         self.feed_failed(error)
-        log.warning("answering from a snapshot", extra={"age": age})
+        log.warning(
+            "answering from a snapshot", extra={"event": "snapshot_used", "age": age}
+        )
 
     def feed_failed(self, error: DatabaseError) -> None:
         """Note that a poll failed; fail closed if changes may have gone unseen."""

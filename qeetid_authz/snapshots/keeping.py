@@ -138,7 +138,8 @@ class Keeper:
             work(*args)
         except OSError as error:
             self._not_before = self._noted_at = steady() + _FACTS_INTERVAL
-            _log.warning("nothing could be kept: %s", error)
+            extra = {"event": "snapshot_not_kept"}
+            _log.warning("nothing could be kept: %s", error, extra=extra)
 
     def _keep(self, facts: Facts, revision: Revision, current_at: float) -> None:
         began = steady()

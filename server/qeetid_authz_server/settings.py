@@ -189,9 +189,16 @@ class Settings(BaseSettings):
             )
         return plaintext
 
-    @field_validator("issuer", "audience", "tls_certificate", "tls_key")
+    @field_validator(
+        "issuer",
+        "audience",
+        "tls_certificate",
+        "tls_key",
+        "snapshot_dir",
+        mode="before",
+    )
     @classmethod
-    def _is_said(cls, text: str | None) -> str | None:
+    def _is_said(cls, text: object) -> object:
         if text == "":
             raise ValueError("must not be empty; leave it out for the default")
         return text

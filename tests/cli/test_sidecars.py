@@ -15,7 +15,7 @@ import pytest
 from qeetid_authz_server.settings import Settings
 from tests.cli.running import PATIENCE, PREFIX, Cli, run_process, running
 
-TEXTS = ("issuer", "audience", "tls_certificate", "tls_key")
+TEXTS = ("issuer", "audience", "tls_certificate", "tls_key", "snapshot_dir")
 """Settings of which any text but none will do."""
 
 
@@ -141,7 +141,7 @@ def test_every_setting_is_a_flag(database: str) -> None:
     flags = [
         f"--{name.replace('_', '-')}={'' if name in TEXTS else 'x'}"
         for name in Settings.model_fields
-        if name not in ("database_url", "jwks")
+        if name not in ("database_url", "jwks", "snapshot_key")
     ]
     answer = run_process(
         "--database-url", database, "serve", *flags, "--jwks=ftp://x/y", "--json"
@@ -152,7 +152,7 @@ def test_every_setting_is_a_flag(database: str) -> None:
     assert [problem.split()[0] for problem in problems] == [
         PREFIX + name.upper()
         for name in Settings.model_fields
-        if name != "database_url"
+        if name not in ("database_url", "snapshot_key")
     ]
 
 
