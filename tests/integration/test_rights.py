@@ -15,6 +15,7 @@ from qeetid_authz.errors import DatabaseError
 from qeetid_authz.postgres.embedded import Cluster, Server
 from qeetid_authz.postgres.exporting import export_document
 from qeetid_authz.postgres.migrate import Status, migrate, status
+from qeetid_authz.replica import SCHEMA_VERSION
 from tests.integration.following import assert_follows
 from tests.integration.servers import (
     BINARIES,
@@ -27,7 +28,9 @@ from tests.integration.servers import (
 from tests.tables import write
 from tests.writes import random_tables
 
-READY = Status(version=3, latest=3, disarmed=(), differences=())
+READY = Status(
+    version=SCHEMA_VERSION, latest=SCHEMA_VERSION, disarmed=(), differences=()
+)
 PASSWORD = "x"
 
 
@@ -381,13 +384,15 @@ def test_nobody_writes_what_is_ours(town: Town, role: str) -> None:
 
 
 def test_each_role_calls_what_it_is_for(town: Town) -> None:
-    """Of our functions readers call three, and nobody else any."""
+    """Of our functions readers call three; anybody names their own transaction."""
     calls = dict(rows(town.dsn, CALLS))
 
     assert set(FUNCTIONS) < set(calls)
-    assert {"incarnation", "coverage", "look"} == granted(town.of("sidecar"), calls)
-    assert set() == granted(town.of("app"), calls)
-    assert set() == granted(town.of("nn"), calls)
+    anybodys = {"revision_token"}
+    readers = {"incarnation", "coverage", "look"}
+    assert anybodys | readers == granted(town.of("sidecar"), calls)
+    assert anybodys == granted(town.of("app"), calls)
+    assert anybodys == granted(town.of("nn"), calls)
 
 
 def test_functions_search_where_nobody_else_writes(town: Town) -> None:
@@ -403,7 +408,7 @@ def test_functions_search_where_nobody_else_writes(town: Town) -> None:
     assert {("qeetid_authz_owner", True)} == {
         (owner, pin) for _, _, owner, pin in found
     }
-    assert {*FUNCTIONS, "incarnation", "prune"} == definers
+    assert {*FUNCTIONS, "incarnation", "prune", "revision_token"} == definers
 
 
 def test_the_roles_are_nobody(town: Town) -> None:
