@@ -163,7 +163,7 @@ class Engine(Roster):
         question = self._question(principal, key, ip)
         self._reach(at_least)
         with self._lock:
-            return self._decide(question)
+            return self._decide(question, self._must_refuse())
 
     def _seat_and_check(self, principal: Principal, key: str) -> Decision:
         _require_question(principal, key)
@@ -194,7 +194,8 @@ class Engine(Roster):
         asked = [self._question(principal, key, ip) for principal, key in questions]
         self._reach(at_least)
         with self._lock:
-            return [self._decide(question) for question in asked]
+            is_refused = self._must_refuse()  # once: no batch grows stale half way
+            return [self._decide(question, is_refused) for question in asked]
 
     def _question(self, principal: Principal, key: str, ip: str | None) -> Question:
         _require_question(principal, key)
@@ -240,9 +241,9 @@ class Engine(Roster):
         except KeyError:
             return self._ask(Principal.of(Kind.USER, who, tenant), key)
 
-    def _decide(self, question: Question) -> Decision:
+    def _decide(self, question: Question, is_refused: bool) -> Decision:  # noqa: FBT001
         index = self._require_index()
-        reason = Reason.STALE if self._must_refuse() else decide(index, question)
+        reason = Reason.STALE if is_refused else decide(index, question)
         return self._decision(reason)
 
     def _decision(self, reason: Reason) -> Decision:

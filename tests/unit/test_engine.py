@@ -426,6 +426,20 @@ def test_the_package_has_no_other_names() -> None:
         _ = qeetid_authz.Authoriser
 
 
+def test_no_batch_grows_stale_half_way() -> None:
+    """However long it takes, all of it is answered or all of it refused."""
+    ticks = iter(range(1_000))
+    engine = Engine(clock=lambda: float(next(ticks)), max_staleness=10.0)
+    tables = Tables(tenants={named("tenant", 1): "active"})
+    engine.publish(tables.snapshot(), 0.0)
+    who = Principal.of(user(ANN).kind, named("user", 1), named("tenant", 1))
+    batches = [engine.check_many([(who, "x")] * 7) for _ in range(30)]
+
+    assert [1] * 30 == [len({each.reason for each in batch}) for batch in batches]
+    assert "unknown_user" == batches[0][0].reason
+    assert "stale" == batches[-1][0].reason
+
+
 def test_a_stale_engine_denies_everything() -> None:
     """An engine past its bound denies, by its clock, before anybody tells it to."""
     now = [0.0]
