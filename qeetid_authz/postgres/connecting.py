@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from psycopg import (
-    AsyncConnection,
     Connection,
     Error,
     OperationalError,
@@ -23,6 +22,7 @@ from qeetid_authz.errors import (
     StandbyError,
     UnreachableError,
 )
+from qeetid_authz.postgres.patience import PatientAsyncConnection, PatientConnection
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -47,23 +47,23 @@ _DEFAULTS: dict[str, str | int] = {
 }
 
 
-def connect(dsn: str) -> Connection[Row]:
-    """Connect in autocommit mode.
+def connect(dsn: str) -> PatientConnection:
+    """Connect in autocommit mode; the connection waits for ever until it is told not to.
 
     Raises:
         UnreachableError: the server doesn't answer, or refuses.
         DatabaseError: the DSN can't be read.
     """
     with translated(dsn):
-        return Connection.connect(
+        return PatientConnection.connect(
             complete(dsn), autocommit=True, prepare_threshold=None
         )
 
 
-async def connect_async(dsn: str) -> AsyncConnection[Row]:
+async def connect_async(dsn: str) -> PatientAsyncConnection:
     """The same on the running event loop."""
     with translated(dsn):
-        return await AsyncConnection.connect(
+        return await PatientAsyncConnection.connect(
             complete(dsn), autocommit=True, prepare_threshold=None
         )
 

@@ -17,7 +17,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, LiteralString, TypeAlias, TypeVar
 
-from psycopg import AsyncConnection, Connection, Error
+from psycopg import Error
 from psycopg.errors import InsufficientPrivilege
 
 from qeetid_authz.ids import Id
@@ -30,6 +30,12 @@ from qeetid_authz.model import (
     Owned,
     Snapshot,
     Update,
+)
+from qeetid_authz.postgres.patience import (
+    LONG,
+    QUICK,
+    PatientAsyncConnection,
+    PatientConnection,
 )
 from qeetid_authz.postgres.queries import load
 from qeetid_authz.replica import (
@@ -46,13 +52,28 @@ Row: TypeAlias = tuple[Any, ...]
 Statement: TypeAlias = tuple[LiteralString, Mapping[str, Any] | None]
 Batch: TypeAlias = Sequence[Statement]
 Work: TypeAlias = Callable[[], Any]
+
+
+class Long(tuple[Statement, ...]):
+    """A batch that may take long, since it reads as much as there is."""
+
+    __slots__ = ()
+
+
 Poll: TypeAlias = Generator[Batch | Work, Any, Update]
 """An error of a batch is thrown in where the batch was asked for."""
 
 Thing = TypeVar("Thing")
 
 _SQL = load("feed")
-_OPENING = ("begin", "limit_lock", "forbid_jit", "lock")
+_OPENING = (
+    "begin",
+    "limit_lock",
+    "limit_statement",
+    "limit_idleness",
+    "forbid_jit",
+    "lock",
+)
 _AT_ONCE = 2_000  # keys that are read again in one go
 _PAGES = {"diff": 2_000, "group_members": 100}  # rows that their statements fetch
 _FACTS = [name[5:] for name in _SQL if name.startswith("load_")]
@@ -89,7 +110,7 @@ def _read(replica: Replica, distrust: Callable[[], object]) -> Poll:
         diff = _since(replica.cursor.revision) | {"limit": BACKLOG_LIMIT + 1}
         news = [_do("prefer_index"), _do("declare_diff", diff), _do("fetch_diff")]
     try:
-        rows = yield [*map(_do, _OPENING), _do("probe"), *news]
+        rows = yield Long([*map(_do, _OPENING), _do("probe"), *news])
     except InsufficientPrivilege:
         # An earlier version of our schema lets its readers read fewer tables.
         _, ((version,),) = yield [_do("rollback"), _do("version")]
@@ -116,7 +137,7 @@ def _read(replica: Replica, distrust: Callable[[], object]) -> Poll:
     return update
 
 
-def drive(connection: Connection[Row], steps: Poll) -> Update:
+def drive(connection: PatientConnection, steps: Poll) -> Update:
     """Run a poll on a connection in autocommit mode."""
     try:
         step = next(steps)
@@ -132,7 +153,8 @@ def drive(connection: Connection[Row], steps: Poll) -> Update:
         return update
 
 
-def _run(connection: Connection[Row], batch: Batch) -> list[list[Row]]:
+def _run(connection: PatientConnection, batch: Batch) -> list[list[Row]]:
+    connection.patience = LONG if isinstance(batch, Long) else QUICK
     with connection.pipeline() if len(batch) > 1 else nullcontext():
         cursors = [
             connection.cursor(binary=True).execute(*statement) for statement in batch
@@ -140,7 +162,7 @@ def _run(connection: Connection[Row], batch: Batch) -> list[list[Row]]:
     return [each.fetchall() if each.description else [] for each in cursors]
 
 
-async def drive_async(connection: AsyncConnection[Row], steps: Poll) -> Update:
+async def drive_async(connection: PatientAsyncConnection, steps: Poll) -> Update:
     """Run a poll on an asynchronous connection in autocommit mode."""
     try:
         step = next(steps)
@@ -159,7 +181,10 @@ async def drive_async(connection: AsyncConnection[Row], steps: Poll) -> Update:
         return update
 
 
-async def _run_async(connection: AsyncConnection[Row], batch: Batch) -> list[list[Row]]:
+async def _run_async(
+    connection: PatientAsyncConnection, batch: Batch
+) -> list[list[Row]]:
+    connection.patience = LONG if isinstance(batch, Long) else QUICK
     async with connection.pipeline() if len(batch) > 1 else nullcontext():
         cursors = [
             await connection.cursor(binary=True).execute(*statement)
@@ -194,15 +219,17 @@ def _load(
 ) -> Generator[Batch | Work, Any, Snapshot]:
     """Every fact there is."""
     memory = {"memory": session_memory}
-    rows = yield [
-        _do("allow_scan"),
-        *(
-            _do(f"load_{n}", memory if n == "revoked_sessions" else None)
-            for n in _FACTS
-        ),
-    ]
+    rows = yield Long(
+        [
+            _do("allow_scan"),
+            *(
+                _do(f"load_{n}", memory if n == "revoked_sessions" else None)
+                for n in _FACTS
+            ),
+        ]
+    )
     facts: dict[str, Any] = dict(zip(_FACTS, rows[1:], strict=True))
-    *_, first = yield [_do("declare_group_members"), _do("fetch_group_members")]
+    *_, first = yield Long([_do("declare_group_members"), _do("fetch_group_members")])
     facts["group_members"] = yield from _fetch("group_members", first)
     snapshot: Snapshot = yield partial(_snapshot, revision, facts, session_memory)
     return snapshot
@@ -239,7 +266,7 @@ def _fetch(
     """All rows of a cursor, of which the first were fetched."""
     rows = fetched
     while len(fetched) == _PAGES[cursor]:
-        (fetched,) = yield [_do(f"fetch_{cursor}")]
+        (fetched,) = yield Long([_do(f"fetch_{cursor}")])
         rows += fetched
     return rows
 

@@ -12,13 +12,12 @@ from functools import partial
 from threading import Event
 from typing import Any, Protocol, TypeAlias
 
-from psycopg import AsyncConnection, Connection
-
 from qeetid_authz.engine.published import Prepared
 from qeetid_authz.errors import DatabaseError, FeedError, UnreachableError
 from qeetid_authz.model import Snapshot, Update
 from qeetid_authz.postgres.connecting import connect, connect_async, translated
-from qeetid_authz.postgres.feed import Poll, Row, drive, drive_async, poll
+from qeetid_authz.postgres.feed import Poll, drive, drive_async, poll
+from qeetid_authz.postgres.patience import PatientAsyncConnection, PatientConnection
 from qeetid_authz.replica import Replica
 from qeetid_authz.revision import Revision
 
@@ -138,7 +137,7 @@ class Follower:
     def __init__(self, dsn: str, following: Following) -> None:
         self._dsn = dsn
         self._following = following
-        self._connection: Connection[Row] | None = None
+        self._connection: PatientConnection | None = None
         self._stopped = Event()
         self._hurried = Event()
 
@@ -196,7 +195,7 @@ class Follower:
                 self._stopped.wait(seconds)
         return None
 
-    def _connected(self) -> Connection[Row]:
+    def _connected(self) -> PatientConnection:
         if self._connection is None:
             raise UnreachableError("there is no connection to the database")
         return self._connection
@@ -213,7 +212,7 @@ class AsyncFollower:
     def __init__(self, dsn: str, following: Following) -> None:
         self._dsn = dsn
         self._following = following
-        self._connection: AsyncConnection[Row] | None = None
+        self._connection: PatientAsyncConnection | None = None
         self._hurried = asyncio.Event()
 
     async def begin(self) -> None:
@@ -270,7 +269,7 @@ class AsyncFollower:
                 await asyncio.sleep(seconds)
         return None
 
-    def _connected(self) -> AsyncConnection[Row]:
+    def _connected(self) -> PatientAsyncConnection:
         if self._connection is None:
             raise UnreachableError("there is no connection to the database")
         return self._connection
