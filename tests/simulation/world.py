@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, cast
 from unittest import mock
 
-from psycopg import Connection, OperationalError
+from psycopg import OperationalError
 
 from qeetid_authz import replicated
 from qeetid_authz.engine.published import Prepared
@@ -20,7 +20,9 @@ from qeetid_authz.postgres import feed
 from qeetid_authz.postgres.connecting import translated
 from qeetid_authz.postgres.feed import drive
 from qeetid_authz.postgres.following import Action, Ask, Connect, Pause, Work, follow
+from qeetid_authz.postgres.patience import PatientConnection
 from qeetid_authz.principal import Kind, Principal
+from qeetid_authz.replica import SCHEMA_VERSION
 from qeetid_authz.replicated import Replicated
 from qeetid_authz.revision import Revision
 from tests import principals
@@ -81,8 +83,13 @@ class Watched(Replicated):
         self._world.may_fail()
 
     def feed_failed(self, error: DatabaseError) -> None:
-        super().feed_failed(error)
         self._world.distrusted |= error.code in DISTRUST
+        super().feed_failed(error)
+
+    def expire(self, *, only_if_old: bool = False) -> bool:
+        if not only_if_old:
+            self._world.distrusts()
+        return super().expire(only_if_old=only_if_old)
 
 
 class World:
@@ -132,7 +139,7 @@ class World:
         self.remembered: dict[bytes, float] = {}
         self._last: Revision | None = None
         self.asked_at = self._asking_at = self.now
-        self.distrusted = self._has_begun = False
+        self.distrusted = self._has_begun = self._is_strange = False
         self._following = follow(
             self.authz.replica, self.authz, self.clock, self.random.random
         )
@@ -174,7 +181,7 @@ class World:
                 self._asking_at = self.now
                 assert self.session is not None
                 with translated(""):
-                    return drive(cast("Connection[Any]", self.session), steps)
+                    return drive(cast("PatientConnection", self.session), steps)
             case Work(work):
                 self.may_fail()
                 prepared = work()
@@ -206,6 +213,14 @@ class World:
         self._shown += 1
         self._order[revision] = self._shown
         self.truth[revision] = look.state.tables
+        if (last := self._last) is not None and revision.incarnation:
+            is_same_life = revision.incarnation == last.incarnation
+            self._is_strange |= not is_same_life or revision.xmax < last.xmax
+
+    def distrusts(self) -> None:
+        """Everything is denied from now on, for which there must be a reason."""
+        assert self.distrusted or self._is_strange
+        self.distrusted = True
 
     def published(self) -> None:
         """Compare what is answered now with what the snapshot holds."""
@@ -215,7 +230,8 @@ class World:
             assert self._order[last] <= self._order[revision]
         assert revision in self.truth, "no such snapshot was shown"
         assert revision.incarnation, "a standby was believed"
-        self._last, self.asked_at, self.distrusted = revision, self._asking_at, False
+        self._last, self.asked_at = revision, self._asking_at
+        self.distrusted = self._is_strange = False
         self.remembered |= self.truth[revision].revoked_sessions
 
     # Those who ask.
@@ -324,11 +340,11 @@ class World:
         """Migrate to another version, remove the schema, or migrate to ours."""
         server, found = self.server, self.server.state
         if self.random.random() < 0.5:
-            version = self.random.choice((2, 3, 4))
+            version = SCHEMA_VERSION + self.random.choice((-1, 0, 1))
             server.change(version=version)
         elif not server.running:
             server.change(
-                version=None if found.version else 3,
+                version=None if found.version else SCHEMA_VERSION,
                 log=(),
                 floor=0,
                 disarmed=frozenset(),
@@ -369,8 +385,12 @@ class World:
         server = self.server
         for xid in list(server.running):
             server.commit(xid)
-        if server.state.version != 3:
-            server.change(version=3, log=(), fingerprint=server.state.fingerprint + 1)
+        if server.state.version != SCHEMA_VERSION:
+            server.change(
+                version=SCHEMA_VERSION,
+                log=(),
+                fingerprint=server.state.fingerprint + 1,
+            )
         if server.state.disarmed:
             server.change(
                 disarmed=frozenset(), fingerprint=server.state.fingerprint + 1
