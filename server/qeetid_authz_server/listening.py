@@ -16,6 +16,7 @@ from qeetid_authz_server.addresses import Address, TcpAddress, UnixAddress
 
 _SOCKET_UMASK = 0o117  # leaves 0660
 _PROBE_TIMEOUT = 1.0  # seconds
+_BACKLOG = 4096  # connections that wait to be accepted; the kernel may allow fewer
 
 
 class ListenError(AuthzError):
@@ -52,12 +53,15 @@ class Listener:
         try:
             match self._address:
                 case TcpAddress(host, port):
-                    site = web.TCPSite(runner, host, port, ssl_context=self._tls)
+                    site = web.TCPSite(
+                        runner, host, port, ssl_context=self._tls, backlog=_BACKLOG
+                    )
                     await site.start()
                     scheme = "http" if self._tls is None else "https"
                     self.base_url = f"{scheme}://{TcpAddress(host, site.port)}"
                 case UnixAddress(path):
-                    await self._start_unix(web.UnixSite(runner, path), path)
+                    unix = web.UnixSite(runner, path, backlog=_BACKLOG)
+                    await self._start_unix(unix, path)
         except OSError as error:
             raise ListenError(
                 f"can't listen on `{self._address}` ({_said(error)}); choose another"

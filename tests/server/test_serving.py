@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -137,6 +137,20 @@ def test_finishes_what_is_in_flight(town_database: str) -> None:
         assert answered.status == 200
         assert json.loads(answered.body)["results"] == [{"allowed": True}]
         assert running.wait() == 0
+
+
+def test_many_connections_at_once_wait_for_a_busy_sidecar(town_database: str) -> None:
+    """A thousand connect while it can accept none; the first is answered after."""
+    with (
+        program(town_database, CALLER_AUTH="off") as running,
+        ExitStack() as stack,
+    ):
+        running.signal(signal.SIGSTOP)
+        wires = [stack.enter_context(Wire(running.base_url)) for _ in range(1000)]
+        running.signal(signal.SIGCONT)
+        wires[0].send(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        assert wires[0].receive().status == 200
 
 
 def test_a_drain_has_an_end(town_database: str) -> None:
