@@ -27,6 +27,7 @@ CHECKED: list[Any] = CHECKS.get_by_names(
         "allow_header_conformance",
     ]
 )
+TOKEN = re.compile(DOCUMENT["components"]["parameters"]["AtLeast"]["schema"]["pattern"])
 ID = re.compile(DOCUMENT["components"]["schemas"]["Id"]["pattern"])
 
 
@@ -45,11 +46,20 @@ def about_acme(values: dict[str, Any] | None, name: str) -> None:
         values[name] = ACME
 
 
+def with_a_token(case: Case[Any]) -> None:
+    """Leave out what is no revision token: the generator goes by no header's pattern."""
+    headers: Any = case.headers or {}
+    given = headers.get("X-Qeetid-At-Least")
+    if given is not None and not TOKEN.fullmatch(given):
+        del headers["X-Qeetid-At-Least"]
+
+
 @described.parametrize()
 def test_who_is_known_is_answered_as_described(
     case: Case[Any], strict_office: Office
 ) -> None:
     """Whatever is asked with a good key: status, headers and body are those written."""
+    with_a_token(case)
     about_acme(case.query, "tenant_id")
     about_acme(case.path_parameters, "tenant")
     about_acme(case.body if isinstance(case.body, dict) else None, "tenant_id")

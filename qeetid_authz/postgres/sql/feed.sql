@@ -11,14 +11,6 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 -- A poll must not wait long behind DDL.
 SET LOCAL lock_timeout = '2s';
 
--- name: limit_statement
--- Longer than a replica waits for the next row, so that it seldom is the first to go.
-SET LOCAL statement_timeout = '10min';
-
--- name: limit_idleness
--- A replica that was suspended here must not hold back DDL and VACUUM for ever.
-SET LOCAL idle_in_transaction_session_timeout = '60s';
-
 -- name: forbid_jit
 -- Compiling a query takes longer than any of these runs.
 SET LOCAL jit = off;
