@@ -12,12 +12,15 @@ from qeetid_authz import AsyncAuthorizer, Authorizer
 from qeetid_authz.errors import StandbyError
 from qeetid_authz.postgres.embedded import Cluster
 from qeetid_authz.postgres.migrate import Status, migrate, remove, status
+from qeetid_authz.replica import SCHEMA_VERSION
 from tests.integration.following import assert_follows, described, eventually
 from tests.integration.servers import BINARIES, Standby, rows, run, version_of
 from tests.tables import write
 from tests.writes import random_tables
 
-READY = Status(version=3, latest=3, disarmed=(), differences=())
+READY = Status(
+    version=SCHEMA_VERSION, latest=SCHEMA_VERSION, disarmed=(), differences=()
+)
 ADD_A_KEY = "INSERT INTO rbac.permissions (key) VALUES ('town:new')"
 COUNT_IT = "SELECT count(*) FROM rbac.permissions WHERE key = 'town:new'"
 
