@@ -32,6 +32,7 @@ class Write:
         number: by which the database remembers that it was committed.
         returned: when its commit had surely happened; None if that isn't known.
         is_lost: whether the database has forgotten it.
+        begun: a time before which its commit had surely not begun.
     """
 
     xid: int
@@ -40,6 +41,7 @@ class Write:
     number: int
     returned: float | None = None
     is_lost: bool = False
+    begun: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,8 @@ class Author(Thread):
         assert row is not None
         self._history.note_life(row[1])
         xid, incarnation = row
-        return Write(xid, incarnation, true_in(connection, self._tenant), number)
+        grants = true_in(connection, self._tenant)
+        return Write(xid, incarnation, grants, number, begun=monotonic())
 
     def _abort(self, statements: Iterable[Statement]) -> None:
         connection = self._connected()
