@@ -25,8 +25,8 @@ from qeetid_authz.errors import (
     AuthenticationError,
     SessionRevokedError,
 )
+from qeetid_authz.options import POLL_INTERVAL
 from qeetid_authz.principal import Principal
-from qeetid_authz.replicated import POLL_INTERVAL
 
 ROUNDS = 100
 QUICK_ROUNDS = 20

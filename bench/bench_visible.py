@@ -12,7 +12,7 @@ from bench.cases import Case, Scenario, Settings
 from bench.figures import Figure
 from bench.world import world
 from bench.writers import Writer
-from qeetid_authz.replicated import POLL_INTERVAL
+from qeetid_authz.options import POLL_INTERVAL
 
 P99 = {"by default": 30.0, "fast": 10.0}  # ms
 FAST_INTERVAL = 0.004  # seconds

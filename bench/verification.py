@@ -12,8 +12,8 @@ from bench.world import World, uuid
 from qeetid_authz.authorizer import Authorizer
 from qeetid_authz.credentials.claims import Expectations, read_claims
 from qeetid_authz.credentials.tokens import read_token, verify_signature
+from qeetid_authz.options import AUDIENCE, ISSUER, MAX_TOKEN_LIFE
 from qeetid_authz.principal import Kind
-from qeetid_authz.replicated import AUDIENCE, ISSUER, MAX_TOKEN_LIFE
 
 VERIFICATION = 1.5  # times the signature alone
 

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from bench.statements import run
 from qeetid_authz.authorizer import Authorizer
 from qeetid_authz.credentials.jwks import parse_key_set
+from qeetid_authz.options import AUDIENCE, ISSUER, POLL_INTERVAL
 from qeetid_authz.postgres.embedded import Cluster
 from qeetid_authz.postgres.migrate import migrate
-from qeetid_authz.replicated import AUDIENCE, ISSUER, POLL_INTERVAL
 
 SECRET = "secretsecretsecretsecretsecret01"  # noqa: S105  (of nothing but this)
 API_KEY = f"ApiKey qk_bench000.{SECRET}"

@@ -10,8 +10,9 @@ from threading import Thread
 from typing import TYPE_CHECKING, Self, Unpack
 
 from qeetid_authz.errors import UnreachableError
+from qeetid_authz.options import Given
 from qeetid_authz.principal import Principal
-from qeetid_authz.replicated import PATIENCE, Options, Replicated, driver, log
+from qeetid_authz.replicated import PATIENCE, Replicated, driver, log
 from qeetid_authz.revision import RevisionToken
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ class Authorizer(Replicated):
     _thread: Thread
 
     @classmethod
-    def open(cls, dsn: str, **options: Unpack[Options]) -> Self:
+    def open(cls, dsn: str, **options: Unpack[Given]) -> Self:
         """An authorizer that is loaded and follows.
 
         Args:
             dsn: of the Qeet ID database, its primary.
-            **options: as the constructor takes them.
+            **options: as `qeetid_authz.options.Options` has them.
 
         Raises:
             UnreachableError: the database doesn't answer.
@@ -103,7 +104,7 @@ class Authorizer(Replicated):
         self.require_open()
         if not self.revision.has_seen(token):
             awaited = self._begin_waiting(token)
-            wait([awaited], self.at_least_timeout)
+            wait([awaited], self._told.at_least_timeout)
             self._waiting.end(awaited)
         self.require_seen(token)
 
@@ -131,7 +132,7 @@ class AsyncAuthorizer(Replicated):
     _task: asyncio.Task[None]
 
     @classmethod
-    async def open(cls, dsn: str, **options: Unpack[Options]) -> Self:
+    async def open(cls, dsn: str, **options: Unpack[Given]) -> Self:
         """An authorizer that is loaded and follows; as `Authorizer.open`."""
         return await cls(dsn, **options).__aenter__()
 
@@ -169,7 +170,7 @@ class AsyncAuthorizer(Replicated):
             awaited = self._begin_waiting(token)
             arrival = asyncio.wrap_future(awaited)
             try:
-                await asyncio.wait([arrival], timeout=self.at_least_timeout)
+                await asyncio.wait([arrival], timeout=self._told.at_least_timeout)
             finally:
                 self._waiting.end(awaited)
                 arrival.cancel()

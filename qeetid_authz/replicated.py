@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from threading import Event, Lock, Thread
 from types import ModuleType
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Unpack
 from weakref import WeakSet
 
 from qeetid_authz.clocks import WallClock, steady
@@ -24,6 +24,7 @@ from qeetid_authz.errors import (
     UnreachableError,
 )
 from qeetid_authz.model import Semantics, Update
+from qeetid_authz.options import Given, Options
 from qeetid_authz.replica import UNTRUSTWORTHY, Replica
 from qeetid_authz.revision import RevisionToken
 from qeetid_authz.waiting import Waiting
@@ -33,15 +34,6 @@ if TYPE_CHECKING:
     from qeetid_authz.credentials.keyring import Keyring
     from qeetid_authz.postgres.following import AsyncFollower, Follower, Following
     from qeetid_authz.snapshots.keeping import Keeper
-
-POLL_INTERVAL = 0.02  # seconds
-MAX_STALENESS = 30.0  # seconds
-AT_LEAST_TIMEOUT = 1.0  # seconds
-ISSUER = AUDIENCE = (
-    "qeet-id"  # what a Qeet ID server says unless told otherwise (fact 4)
-)
-MAX_TOKEN_LIFE = 3600.0  # seconds
-LONGEST_TOKEN_LIFE = 366 * 86400.0  # seconds
 
 _CLOCK_SLACK = 3600.0  # seconds by which the clocks of database and issuer may differ
 _SHORTEST_LOOK = 0.01  # seconds
@@ -53,107 +45,48 @@ _jitter = Random()  # noqa: S311  (no secret; an application may have seeded the
 _opened: "WeakSet[Replicated]" = WeakSet()
 
 
-class Options(TypedDict, total=False):
-    """The keywords of an authorizer; its constructor says what they mean."""
-
-    semantics: Semantics | str
-    max_staleness: float
-    poll_interval: float
-    jwks: str | None
-    issuer: str
-    audience: str
-    leeway: float
-    max_token_life: float
-    at_least_timeout: float
-    raises_stale: bool
-    snapshot_dir: str | os.PathLike[str] | None
-    snapshot_key: str | None
-
-
 class Replicated(Engine):
     """What both authorizers share: an engine, a replica and a watch on its age."""
 
     _follower: "Follower | AsyncFollower"
 
-    def __init__(
-        self,
-        dsn: str,
-        *,
-        semantics: Semantics | str = Semantics.STRICT,
-        max_staleness: float = MAX_STALENESS,
-        poll_interval: float = POLL_INTERVAL,
-        jwks: str | None = None,
-        issuer: str = ISSUER,
-        audience: str = AUDIENCE,
-        leeway: float = 0.0,
-        max_token_life: float = MAX_TOKEN_LIFE,
-        at_least_timeout: float = AT_LEAST_TIMEOUT,
-        raises_stale: bool = False,
-        snapshot_dir: str | os.PathLike[str] | None = None,
-        snapshot_key: str | None = None,
-    ) -> None:
+    def __init__(self, dsn: str, **given: Unpack[Given]) -> None:
         """Prepare; nothing is connected or loaded before it is opened.
 
         Args:
             dsn: of the Qeet ID database, its primary.
-            semantics: `strict` or `mirror`.
-            max_staleness: seconds without word from the database after which
-                everything is denied as `stale`.
-            poll_interval: seconds between two looks at a quiet database.
-            jwks: where the public keys of the tokens' issuer are: a URL, a file of a
-                JWKS or of PEM keys, or PEM text; without it no tokens are taken.
-            issuer: the `iss` that a token must have.
-            audience: what must be among its `aud`.
-            leeway: seconds by which the issuer's clock may differ.
-            max_token_life: seconds that a token of a session may live at most; for so
-                long, and some more, revoked sessions are remembered.
-            at_least_timeout: seconds to wait for a transaction that an answer must
-                take into account.
-            raises_stale: whether to raise StaleError instead of denying as `stale`.
-            snapshot_dir: a directory to keep what is known in, for a start while the
-                database is away; one for each authorizer.
-            snapshot_key: a secret that what is kept is authenticated with.
+            **given: as `Options` has them.
+
+        Raises:
+            TypeError: `dsn` is no string, or there is no such option.
+            ValueError: an option makes no sense.
         """
         if not isinstance(dsn, str):
             raise TypeError(f"a DSN must be a string, not `{dsn!r}`")
-        if not 0 < poll_interval < max_staleness:
-            raise ValueError(
-                f"poll_interval `{poll_interval}` must be more than 0 seconds and less"
-                f" than max_staleness `{max_staleness}`"
-            )
-        if not 0 <= leeway < inf or not 0 < max_token_life <= LONGEST_TOKEN_LIFE:
-            raise ValueError(
-                f"leeway `{leeway}` must be at least 0 seconds, and max_token_life"
-                f" `{max_token_life}` more than 0 and at most {LONGEST_TOKEN_LIFE:g}"
-            )
-        if not 0 < at_least_timeout < inf:
-            raise ValueError(
-                f"at_least_timeout `{at_least_timeout}` must be more than 0 seconds"
-            )
-        _require_name("issuer", issuer)
-        _require_name("audience", audience)
+        told = Options(**given)
         self._time = WallClock()
         super().__init__(
-            semantics, steady, max_staleness, self._time, raises_stale=raises_stale
+            told.semantics,
+            steady,
+            told.max_staleness,
+            self._time,
+            raises_stale=told.raises_stale,
         )
-        self.at_least_timeout = at_least_timeout
+        self._told = told
         self._waiting = Waiting()
-        self._snapshot_dir = None if snapshot_dir is None else Path(snapshot_dir)
-        self._snapshot_key = snapshot_key
         self._keeper: Keeper | None = None
-        self.replica = Replica(
-            poll_interval, session_memory=max_token_life + leeway + _CLOCK_SLACK
-        )
+        memory = told.max_token_life + told.leeway + _CLOCK_SLACK
+        self.replica = Replica(told.poll_interval, session_memory=memory)
         self.keyring: Keyring | None = None
-        if jwks is not None:
-            self.keyring = _authentication().Keyring(jwks)
+        if told.jwks is not None:
+            self.keyring = _authentication().Keyring(told.jwks)
         strict = self.semantics is Semantics.STRICT
         self._expected = Expectations(
-            issuer,
-            audience,
-            leeway,
+            told.issuer,
+            told.audience,
+            told.leeway,
             requires_expiry=strict,
-            max_life=max_token_life if strict else inf,
+            max_life=told.max_token_life if strict else inf,
         )
         self._made: Authentication | None = None
         self._making = Lock()
@@ -186,13 +119,14 @@ class Replicated(Engine):
         Raises:
             SnapshotError: nothing can be kept there.
         """
-        if self._snapshot_dir is not None:
+        if self._told.snapshot_dir is not None:
             driver()
             from qeetid_authz.postgres.connecting import describe  # noqa: PLC0415
             from qeetid_authz.snapshots.keeping import Keeper  # noqa: PLC0415
 
             source = describe(self._dsn)
-            self._keeper = Keeper(self._snapshot_dir, source, self._snapshot_key)
+            directory = Path(self._told.snapshot_dir)
+            self._keeper = Keeper(directory, source, self._told.snapshot_key)
 
     def _resume(self, error: UnreachableError) -> None:
         """Begin with what was kept.
@@ -328,11 +262,6 @@ class Replicated(Engine):
     def _require_unopened(self) -> None:
         if self._closing.is_set():
             raise NotOpenError("an authorizer is opened once; make another")
-
-
-def _require_name(option: str, name: object) -> None:
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"{option} must be a string that isn't empty, not `{name}`")
 
 
 def driver() -> ModuleType:

@@ -17,7 +17,15 @@ from qeetid_authz import errors
 from qeetid_authz.errors import AuthzError
 
 ROOT = Path(__file__).parents[1]
-EDGES = {"authorizer", "clocks", "credentials", "postgres", "replicated", "snapshots"}
+EDGES = {
+    "authorizer",
+    "clocks",
+    "credentials",
+    "options",
+    "postgres",
+    "replicated",
+    "snapshots",
+}
 PURE_WITHIN = {
     "credentials.claims",
     "credentials.hashes",

@@ -18,8 +18,7 @@ from qeetid_authz.credentials.keyendpoint import KeyEndpoint
 from qeetid_authz.credentials.keysources import source_of
 from qeetid_authz.errors import AuthzError, DatabaseError
 from qeetid_authz.model import Semantics
-from qeetid_authz.postgres.connecting import UNREADABLE, read_dsn
-from qeetid_authz.replicated import (
+from qeetid_authz.options import (
     AT_LEAST_TIMEOUT,
     AUDIENCE,
     ISSUER,
@@ -28,6 +27,7 @@ from qeetid_authz.replicated import (
     MAX_TOKEN_LIFE,
     POLL_INTERVAL,
 )
+from qeetid_authz.postgres.connecting import UNREADABLE, read_dsn
 from qeetid_authz_server.addresses import Address, UnixAddress, parse_address
 
 PREFIX = "QEETID_AUTHZ_"

@@ -16,6 +16,7 @@ from qeetid_authz.authorizer import AsyncAuthorizer, Authorizer
 from qeetid_authz.credentials.secretchecks import PENDING_A_NAME
 from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.principal import Kind, Principal
+from qeetid_authz.replica import SCHEMA_VERSION
 from tests.integration.following import eventually
 from tests.integration.world import (
     AGENT,
@@ -572,7 +573,7 @@ def test_an_opening_that_failed_may_be_tried_again(
     connection.execute("UPDATE qeetid_authz.meta SET version = 1")
     with pytest.raises(errors.NotMigratedError):
         authz.__enter__()
-    connection.execute("UPDATE qeetid_authz.meta SET version = 3")
+    connection.execute(f"UPDATE qeetid_authz.meta SET version = {SCHEMA_VERSION}")
 
     with authz:
         assert authz.authenticate(f"ApiKey {ANNS_KEY}").kind is Kind.API_KEY

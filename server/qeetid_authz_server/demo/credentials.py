@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from qeetid_authz.credentials.jwks import parse_key_set
-from qeetid_authz.replicated import AUDIENCE, ISSUER
+from qeetid_authz.options import AUDIENCE, ISSUER
 
 _LIFE = 3600  # seconds
 
