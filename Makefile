@@ -6,9 +6,10 @@ PYTEST ?= -m pytest
 LOCK := .ci/requirements.txt
 UV := 0.13.9
 UPGRADE ?=
+MINUTES ?= 60
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-faults lint lock audit bench bench-peers clean
+.PHONY: help demo test test-faults lint lock audit bench bench-peers soak clean
 
 help:
 	@echo "make demo    show it all: a database, the sidecar, questions and answers"
@@ -19,6 +20,7 @@ help:
 	@echo "make audit   ask whether they are known to be vulnerable"
 	@echo "make bench   measure"
 	@echo "make bench-peers   install the products that it measures besides"
+	@echo "make soak MINUTES=60   everything at once for so long: is it flat?"
 	@echo "make clean   remove what was installed and built"
 
 demo: $(VENV)/installed
@@ -49,6 +51,9 @@ audit: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	@exec $(VENV)/bin/python -m bench
+
+soak: $(VENV)/installed-dev
+	@exec $(VENV)/bin/python -m bench soak --minutes $(MINUTES) --check
 
 # Cerbos comes from npm; without that it is reported as absent.
 bench-peers: $(VENV)/installed-dev

@@ -43,6 +43,8 @@ def _list(console: Console) -> int:
     for scenario in SCENARIOS.values():
         tags = ", ".join(sorted(scenario.tags))
         quick = "" if scenario.in_quick else "; not in --quick"
+        if scenario.only_by_name:
+            quick = "; only by name"
         console.print(f"{scenario.name:12}  {scenario.about}  ({tags}{quick})")
     return 0
 
@@ -59,7 +61,7 @@ def _compare(given: Namespace, console: Console) -> int:
 
 def _measure(given: Namespace, console: Console) -> int:
     _check(given)
-    settings = Settings(given.seed, given.scale, given.catalogue)
+    settings = Settings(given.seed, given.scale, given.catalogue, given.minutes)
     scenarios = find(given.wanted)
     left_out = []
     if settings.is_quick and not given.wanted:
@@ -133,6 +135,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="of the generated data")
     parser.add_argument(
         "--catalogue", type=Path, metavar="FILE", help="a real role catalogue to use"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=60, help="that `soak` takes (%(default)s)"
     )
     scale = parser.add_mutually_exclusive_group()
     for name, about in (

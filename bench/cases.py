@@ -28,11 +28,13 @@ class Settings:
         seed: of all generated data and questions.
         scale: which sizes are measured.
         catalogue: a file with a real role catalogue, in place of a generated one.
+        minutes: for how long the soak goes on.
     """
 
     seed: int = 1
     scale: Scale = Scale.USUAL
     catalogue: Path | None = None
+    minutes: float = 60
 
     @property
     def is_quick(self) -> bool:
@@ -70,6 +72,7 @@ class Scenario:
         conclude: what the results of all cases come to together, such as ratios
             between them; none of the results is of an absent case.
         in_quick: whether a quick run includes it when it isn't asked for by name.
+        only_by_name: whether no run includes it otherwise, as it takes too long.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Scenario:
     measure: Callable[[Case, Settings], Iterable[Figure]]
     conclude: Callable[[Sequence[Result]], Iterable[Figure]] | None = None
     in_quick: bool = True
+    only_by_name: bool = False
 
 
 def by_users(settings: Settings) -> list[Case]:

@@ -17,6 +17,7 @@ from bench import (
     bench_pauses,
     bench_peers,
     bench_revocation,
+    bench_soak,
     bench_start,
     bench_sustained,
     bench_visible,
@@ -43,12 +44,13 @@ SCENARIOS = {
         bench_batch.SCENARIO,
         bench_peers.SCENARIO,
         bench_revocation.SCENARIO,
+        bench_soak.SCENARIO,
     )
 }
 
 
 def find(wanted: Iterable[str]) -> list[Scenario]:
-    """The scenarios of some names or tags; all of them when none is given.
+    """The scenarios of some names or tags; all that don't take too long if none is given.
 
     Raises:
         ValueError: there is no such name or tag.
@@ -63,5 +65,7 @@ def find(wanted: Iterable[str]) -> list[Scenario]:
     return [
         scenario
         for scenario in SCENARIOS.values()
-        if not names or scenario.name in names or names & scenario.tags
+        if (not names and not scenario.only_by_name)
+        or scenario.name in names
+        or names & scenario.tags
     ]

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 import psutil
@@ -74,9 +76,16 @@ def sidecar(
         )
     with process:
         try:
-            yield Served(_address(process), psutil.Process(process.pid))
+            served = Served(_address(process), psutil.Process(process.pid))
+            Thread(target=_drain, args=[process], daemon=True).start()
+            yield served
         finally:
             process.terminate()
+
+
+def _drain(process: subprocess.Popen[str]) -> None:
+    """Read what it logs: it would wait for a pipe that is full."""
+    deque(process.stderr or (), maxlen=0)
 
 
 def _address(process: subprocess.Popen[str]) -> Address:
