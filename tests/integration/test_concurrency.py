@@ -1,6 +1,7 @@
 """Many threads and tasks ask while changes are applied; every answer was true."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from random import Random
@@ -180,6 +181,16 @@ def written(dsn: str, history: History) -> Iterator[None]:
     assert [] == [error for author in authors for error in author.errors]
 
 
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads take turns so often that any two lines may come apart."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
 def test_threads_are_told_what_was_true(town: str) -> None:
     """Whatever threads were told while changes were applied was true meanwhile."""
     history = History()
