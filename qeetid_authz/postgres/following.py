@@ -263,7 +263,8 @@ class AsyncFollower:
                 return await asyncio.to_thread(work)
             case Pause(seconds, may_be_cut=True):
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._hurried.wait(), seconds)
+                    async with asyncio.timeout(seconds):
+                        await self._hurried.wait()
                 self._hurried.clear()
             case Pause(seconds):
                 await asyncio.sleep(seconds)
