@@ -216,6 +216,13 @@ def test_a_token_must_be_text(authz: Authorizer) -> None:
         authz.can(ann, KEY, at_least=790)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("bound", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_wait_must_have_an_end(database: str, bound: float) -> None:
+    """A bound that waits for nothing, or for ever, is refused by the constructor."""
+    with pytest.raises(ValueError, match=f"at_least_timeout `{bound}`"):
+        Authorizer(database, at_least_timeout=bound)
+
+
 def test_a_document_has_no_transactions() -> None:
     """What follows no database can't have seen one's transaction."""
     with pytest.raises(RevisionForeignError, match="another database"):
