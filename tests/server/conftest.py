@@ -8,8 +8,8 @@ import pytest
 from qeetid_authz.postgres.embedded import Server
 from tests.fixtures.postgres import new_database
 from tests.server.bearers import Office, office, settle
-from tests.server.sidecars import sidecar
-from tests.server.town import build
+from tests.server.sidecars import request, sidecar
+from tests.server.town import ACME_KEY, OTHER_KEY, build, target
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +63,20 @@ def mirror_office(settled_database: str) -> Iterator[Office]:
     """A sidecar that takes tokens, with mirror semantics."""
     with office(settled_database, semantics="mirror") as mirror:
         yield mirror
+
+
+@pytest.fixture(scope="session")
+def ways(settled_database: str) -> Iterator[tuple[str, str]]:
+    """Two sidecars that know the keys, with the fast path and without it."""
+    with (
+        sidecar(settled_database, fast_path=True) as fast,
+        sidecar(settled_database, fast_path=False) as slow,
+    ):
+        for base_url in (fast, slow):
+            for key in (ACME_KEY, OTHER_KEY):
+                known = request(base_url, target(), key=key)
+                assert known.status == (200 if key == ACME_KEY else 403)
+        yield fast, slow
 
 
 @pytest.fixture

@@ -147,21 +147,6 @@ class Counted:
         monkeypatch.setattr(FastPath, "answer", counting)
 
 
-@pytest.fixture(scope="module")
-def ways(settled_database: str) -> Iterator[tuple[str, str]]:
-    """Two sidecars over the same database, with the fast path and without it."""
-    with (
-        sidecar(settled_database, fast_path=True) as fast,
-        sidecar(settled_database, fast_path=False) as slow,
-    ):
-        for base_url in (fast, slow):
-            with Wire(base_url) as wire:  # which makes the credentials known
-                for key in (ACME_KEY, OTHER_KEY):
-                    wire.send(get(key=key))
-                    wire.receive()
-        yield fast, slow
-
-
 def stream(base_url: str, *pieces: bytes) -> bytes:
     """All that comes back for pieces sent one after the other.
 

@@ -13,25 +13,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from qeetid_authz_server.forms import FORM_SIZE_LIMIT
-from tests.server.sidecars import Wire, exchange, request, sidecar
+from tests.server.sidecars import Wire, exchange, request
 from tests.server.test_fastcheck import LAST, PLAIN, get, stream
 from tests.server.test_fastintrospection import FORM
 from tests.server.test_serving import program
 from tests.server.town import ACME, ACME_KEY, ANN, KEY, target
 
 ALLOWED = b'{"allowed":true}'
-
-
-@pytest.fixture(scope="module")
-def ways(settled_database: str) -> Iterator[tuple[str, str]]:
-    """Two sidecars that know the key, with the fast path and without it."""
-    with (
-        sidecar(settled_database, fast_path=True) as fast,
-        sidecar(settled_database, fast_path=False) as slow,
-    ):
-        for base_url in (fast, slow):
-            assert ALLOWED in exchange(base_url, PLAIN).body
-        yield fast, slow
 
 
 KEY_AS_SENT = f"permission={KEY.replace(':', '%3A')}".encode()

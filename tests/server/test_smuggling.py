@@ -1,11 +1,9 @@
 """A request hidden in another's body is never answered as one of its own."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from tests.server.sidecars import Wire, sidecar
 from tests.server.test_fastcheck import PLAIN, get, stream
 
 FINAL = re.compile(rb"HTTP/1\.[01] [2-5]")  # a status that isn't an interim one
@@ -106,20 +104,6 @@ SHAPES: dict[str, list[bytes]] = {
     "a head in a target": [b"GET /\r\n\r\n HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN],
     "a colon left out": [get("X")[:-2] + HIDDEN],
 }
-
-
-@pytest.fixture(scope="module")
-def ways(settled_database: str) -> Iterator[tuple[str, str]]:
-    """Two sidecars that know the key, with the fast path and without it."""
-    with (
-        sidecar(settled_database, fast_path=True) as fast,
-        sidecar(settled_database, fast_path=False) as slow,
-    ):
-        for base_url in (fast, slow):
-            with Wire(base_url) as wire:
-                wire.send(PLAIN)
-                assert 200 == wire.receive().status
-        yield fast, slow
 
 
 @pytest.mark.parametrize("name", SHAPES)
