@@ -66,7 +66,7 @@ Poll: TypeAlias = Generator[Batch | Work, Any, Update]
 Thing = TypeVar("Thing")
 
 _SQL = load("feed")
-_OPENING = ("begin", "limit_lock", "forbid_jit", "lock")
+_OPENING = ("begin", "limit_lock", "limit_statement", "forbid_jit", "lock")
 _AT_ONCE = 2_000  # keys that are read again in one go
 _PAGES = {"diff": 2_000, "group_members": 100}  # rows that their statements fetch
 _FACTS = [name[5:] for name in _SQL if name.startswith("load_")]

@@ -566,6 +566,20 @@ def test_a_poll_holds_every_source(peopled: Connection, database: str) -> None:
     assert not unheld
 
 
+def test_no_statement_of_a_poll_runs_for_ever(database: str) -> None:
+    """The server itself ends one whose replica has gone; a session keeps its own bound."""
+    with Naive(database) as naive:
+        batch = next(poll(naive.replica))
+        assert not callable(batch)
+        for statement in batch:
+            naive.connection.execute(*statement)
+        within = naive.connection.execute("SHOW statement_timeout").fetchone()
+        naive.connection.rollback()
+        after = naive.connection.execute("SHOW statement_timeout").fetchone()
+
+    assert (("5min",), ("0",)) == (within, after)
+
+
 NOISE = {
     "a column that somebody added": "UPDATE rbac.role_permissions SET note = '{}'",
     "an API key was used": "UPDATE auth.api_keys SET last_used_at = now()",

@@ -11,6 +11,10 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 -- A poll must not wait long behind DDL.
 SET LOCAL lock_timeout = '2s';
 
+-- name: limit_statement
+-- No statement takes as long; one whose replica has gone meanwhile ends by itself.
+SET LOCAL statement_timeout = '5min';
+
 -- name: forbid_jit
 -- Compiling a query takes longer than any of these runs.
 SET LOCAL jit = off;
