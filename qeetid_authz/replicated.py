@@ -15,7 +15,7 @@ from weakref import WeakSet
 from qeetid_authz.clocks import WallClock, steady
 from qeetid_authz.credentials.claims import Expectations
 from qeetid_authz.engine.engine import Engine
-from qeetid_authz.engine.published import CREDENTIAL_MARGIN, Prepared
+from qeetid_authz.engine.published import CREDENTIAL_MARGIN, NO_REVISION, Prepared
 from qeetid_authz.errors import (
     DatabaseError,
     FeedError,
@@ -26,7 +26,7 @@ from qeetid_authz.errors import (
 from qeetid_authz.model import Semantics, Update
 from qeetid_authz.options import Given, Options
 from qeetid_authz.replica import UNTRUSTWORTHY, Replica
-from qeetid_authz.revision import RevisionToken
+from qeetid_authz.revision import Revision, RevisionToken
 from qeetid_authz.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Replicated(Engine):
         self._told = told
         self._waiting = Waiting()
         self._keeper: Keeper | None = None
+        self._changed = NO_REVISION
         memory = told.max_token_life + told.leeway + _CLOCK_SLACK
         self.replica = Replica(told.poll_interval, session_memory=memory)
         self.keyring: Keyring | None = None
@@ -101,6 +102,8 @@ class Replicated(Engine):
         if self.replica.cursor is not None:
             self._time.database_said(self.replica.cursor.now, current_at)
         super().publish(update, current_at, prepared)
+        if not isinstance(update, Revision):
+            self._changed = update.revision
         self.last_error = None
         self._waiting.look(self, current_at)
 
@@ -108,9 +111,9 @@ class Replicated(Engine):
         """What is to be done before the next update: to keep what is known."""
         if self._keeper is None or self._index is None:
             return None
-        basis = self._basis
+        # Every transaction of the database makes a revision, few change any fact.
         return self._keeper.chore(
-            self._index, self._lock, basis.revision, basis.current_at
+            self._index, self._lock, self._changed, self._basis.current_at
         )
 
     def _find_directory(self) -> None:

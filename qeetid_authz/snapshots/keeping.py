@@ -83,7 +83,7 @@ class Keeper:
         Args:
             index: what is known.
             lock: held by who reads it.
-            revision: which revision that is of.
+            revision: at which the facts changed last.
             current_at: when it surely was current, by the steady clock.
         """
         if self._writing is not None and self._writing.is_alive():

@@ -112,6 +112,26 @@ def test_changes_are_kept(away: Away, monkeypatch: pytest.MonkeyPatch) -> None:
         assert known == described(authz)
 
 
+def test_what_changes_no_fact_is_not_kept(
+    away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transactions about other things make revisions, and no facts to write again."""
+    monkeypatch.setattr(keeping, "_FACTS_INTERVAL", 0.01)
+    monkeypatch.setattr(keeping, "_SEEN_INTERVAL", 0.01)
+    with away.open() as authz:
+        eventually((away.directory / "seen.snapshot").exists)
+        written = away.facts.stat().st_mtime_ns
+        first = authz.revision
+        with psycopg.connect(away.dsn, autocommit=True) as connection:
+            for _ in range(20):
+                connection.execute("SELECT pg_current_xact_id()")
+                time.sleep(0.02)
+        eventually(lambda: authz.revision.xmax >= first.xmax + 20)
+        noted = (away.directory / "seen.snapshot").read_bytes()
+        eventually(lambda: (away.directory / "seen.snapshot").read_bytes() != noted)
+        assert written == away.facts.stat().st_mtime_ns
+
+
 def test_a_full_disk_keeps_nobody_from_answers(
     away: Away, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
