@@ -422,8 +422,9 @@ def test_what_is_taken_away_is_given_back() -> None:
 
 
 def test_scenarios_are_found_by_name_and_tag() -> None:
-    """Names, tags and nothing select; what is unknown is named."""
-    assert [each.name for each in find([])] == list(SCENARIOS)
+    """Names, tags and nothing select, but for what takes long; the unknown is named."""
+    assert [each.name for each in find([])] == [n for n in SCENARIOS if n != "soak"]
+    assert [each.name for each in find(["soak"])] == ["soak"]
     assert [each.name for each in find(["load", "engine"])] == [
         "can",
         "check",
