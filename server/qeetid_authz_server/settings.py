@@ -303,5 +303,5 @@ def _sentence(error: ErrorDetails) -> str:
 def _rule(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    rule = error["msg"].removeprefix("Input ")
-    return rule.replace("should be", "must be", 1)
+    rule = error["msg"].removeprefix("Input ").removeprefix("String ")
+    return rule.replace("should ", "must ", 1)

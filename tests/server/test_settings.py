@@ -211,6 +211,15 @@ def test_a_source_of_keys_is_never_repeated(jwks: str) -> None:
     assert "PRIVATE" not in problem
 
 
+def test_a_snapshot_key_that_is_short_is_refused_and_never_repeated() -> None:
+    """Who could guess it could make what is believed; the message tells the rule only."""
+    with pytest.raises(SettingsError) as raised:
+        load_settings(database_url=DSN, snapshot_key="short")
+
+    rule = "QEETID_AUTHZ_SNAPSHOT_KEY must have at least 16 characters"
+    assert (rule,) == raised.value.problems
+
+
 def test_sources_of_keys() -> None:
     """A URL, a path and PEM are taken as they are, and shown to nobody."""
     for jwks in ("https://u:s3cret@host/keys", "keys.json", PEM):
