@@ -17,7 +17,8 @@ class WallClock:
     """Seconds since the Unix epoch: the later of what this machine and a database say.
 
     So a credential ends on time although either clock is late or is turned back, and
-    early at worst, while one of them is ahead.
+    early at worst: while one of them is ahead, or by as long as the database took to
+    say what time it is.
     """
 
     def __init__(self) -> None:

@@ -39,6 +39,16 @@ def test_a_machine_turned_back_is_not_heeded(machine: dict[str, float]) -> None:
     assert 1_000_000.0 <= clock() < 1_000_010.0
 
 
+def test_a_slow_database_is_taken_to_have_answered_at_once(
+    machine: dict[str, float],
+) -> None:
+    """So the time it took is the most that anything ends early by."""
+    clock = WallClock()
+    clock.database_said(machine["now"], steady() - 0.25)
+
+    assert 0.25 <= clock() - machine["now"] < 10.25
+
+
 def test_a_machine_turned_forward_is_heeded(machine: dict[str, float]) -> None:
     """What may have ended has ended."""
     clock = WallClock()
