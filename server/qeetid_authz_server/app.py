@@ -18,21 +18,12 @@ from qeetid_authz_server.fastpath.introspections import PlainIntrospections
 from qeetid_authz_server.health import Health
 from qeetid_authz_server.introspection import Introspection, looking_up
 from qeetid_authz_server.lifecycle import following, reading_keys
-from qeetid_authz_server.metrics import Instruments, SidecarCollector
+from qeetid_authz_server.metrics import Instruments
 from qeetid_authz_server.middleware import make_guard
-from qeetid_authz_server.routes.batch import BatchRoute, body_limit
-from qeetid_authz_server.routes.check import CheckRoute
-from qeetid_authz_server.routes.discovery import (
-    CONFIGURATION_PATH,
-    JWKS_PATH,
-    DiscoveryRoutes,
-)
-from qeetid_authz_server.routes.document import DOCUMENT_PATH, document
-from qeetid_authz_server.routes.health import HealthRoutes
-from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS, IntrospectRoute
-from qeetid_authz_server.routes.metrics import METRICS_PATH, MetricsRoute
-from qeetid_authz_server.routes.permissions import PermissionsRoute
-from qeetid_authz_server.routes.whoami import WhoamiRoute
+from qeetid_authz_server.parts import Parts
+from qeetid_authz_server.routes.batch import body_limit
+from qeetid_authz_server.routes.families import questions, tokens, watching
+from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS
 from qeetid_authz_server.settings import CallerAuth, Settings
 
 AUTHORIZER: Final = web.AppKey("authorizer", AsyncAuthorizer)
@@ -64,8 +55,8 @@ def make_app(settings: Settings) -> web.Application:
     )
     counts, instruments = Counts(), Instruments()
     gate = Gate(authorizer, counts, is_open=settings.caller_auth is CallerAuth.OFF)
-    refresh_tokens = RefreshTokens(settings.database_url)
     health, bodies = Health(), Bodies()
+    parts = Parts(settings, authorizer, gate, bodies, counts, health)
     tracing = _tracing()
     guard = make_guard(health, counts, instruments.latency, INTROSPECTION_PATHS)
     app = web.Application(
@@ -76,18 +67,17 @@ def make_app(settings: Settings) -> web.Application:
     app[BODIES] = bodies
     app[COUNTS] = counts
     app[HEALTH] = health
-    app.cleanup_ctx.extend(
-        [reading_keys(settings), following(authorizer), looking_up(refresh_tokens)]
-    )
-    batch = BatchRoute(authorizer, gate, bodies, settings.batch_limit)
-    app.add_routes(_routes(authorizer, gate, batch, health))
+    refresh_tokens = RefreshTokens(settings.database_url)
     clients = Clients(authorizer, counts, trusts_all=_trusts_all(settings))
     introspection = Introspection(authorizer, refresh_tokens, settings.audience)
-    introspect = IntrospectRoute(clients, introspection, bodies)
-    app.add_routes(_token_routes(authorizer, introspect))
-    instruments.add(SidecarCollector(authorizer, counts, health))
-    metrics = MetricsRoute(instruments)
-    app.add_routes([web.get(METRICS_PATH, metrics.get, allow_head=False)])
+    app.cleanup_ctx.extend([reading_keys(settings), following(authorizer)])
+    for family in (
+        questions(parts),
+        tokens(parts, clients, introspection, looking_up(refresh_tokens)),
+        watching(parts, instruments),
+    ):
+        app.add_routes(family.routes)
+        app.cleanup_ctx.extend(family.resources)
     if settings.fast_path:
         left_out = _TRACED if tracing is not None else frozenset()
         app[FAST_PATH] = FastPath(
@@ -107,37 +97,6 @@ def _tracing() -> Middleware | None:
             raise
         return None
     return make_tracing()
-
-
-def _routes(
-    authorizer: AsyncAuthorizer, gate: Gate, batch: BatchRoute, health: Health
-) -> list[web.RouteDef]:
-    watch = HealthRoutes(health, authorizer)
-    permissions = PermissionsRoute(authorizer, gate)
-    return [
-        web.get("/v1/check", CheckRoute(authorizer, gate).get, allow_head=False),
-        web.post("/v1/check/batch", batch.post),
-        web.get(
-            r"/v1/users/{user:[^/]+}/tenants/{tenant:[^/]+}/permissions",
-            permissions.get,
-            allow_head=False,
-        ),
-        web.get("/v1/whoami", WhoamiRoute(authorizer, gate).get, allow_head=False),
-        web.get("/livez", watch.livez, allow_head=False),
-        web.get("/readyz", watch.readyz, allow_head=False),
-        web.get(DOCUMENT_PATH, document, allow_head=False),
-    ]
-
-
-def _token_routes(
-    authorizer: AsyncAuthorizer, introspect: IntrospectRoute
-) -> list[web.RouteDef]:
-    discovery = DiscoveryRoutes(authorizer)
-    return [
-        *(web.post(path, introspect.post) for path in INTROSPECTION_PATHS),
-        web.get(JWKS_PATH, discovery.jwks, allow_head=False),
-        web.get(CONFIGURATION_PATH, discovery.configuration, allow_head=False),
-    ]
 
 
 def _trusts_all(settings: Settings) -> bool:

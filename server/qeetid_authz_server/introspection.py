@@ -6,7 +6,7 @@ another tenant.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -25,6 +25,7 @@ from qeetid_authz.ids import Id, format_id
 from qeetid_authz.model import Semantics
 from qeetid_authz.postgres.refreshtokens import RefreshToken, RefreshTokens
 from qeetid_authz.principal import Kind, Principal
+from qeetid_authz_server.parts import Resource
 from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.wire import encode
 
@@ -193,9 +194,7 @@ class Introspection:
         return is_standing or self._authorizer.standing(principal) is None
 
 
-def looking_up(
-    refresh_tokens: RefreshTokens,
-) -> Callable[[web.Application], AsyncIterator[None]]:
+def looking_up(refresh_tokens: RefreshTokens) -> Resource:
     """Let refresh tokens be looked up while an application runs."""
 
     async def context(_app: web.Application) -> AsyncIterator[None]:

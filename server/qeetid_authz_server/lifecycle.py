@@ -1,8 +1,7 @@
 """What the sidecar holds while it runs: entered in order, left in reverse."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from typing import TypeAlias
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -11,14 +10,13 @@ from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.credentials.keyendpoint import KeyEndpoint
 from qeetid_authz.credentials.keysources import source_of
 from qeetid_authz_server.addresses import TcpAddress
+from qeetid_authz_server.parts import Resource
 from qeetid_authz_server.settings import Settings, require_readable_keys
-
-Context: TypeAlias = Callable[[web.Application], AsyncIterator[None]]
 
 _log = logging.getLogger(__name__)
 
 
-def following(authorizer: AsyncAuthorizer) -> Context:
+def following(authorizer: AsyncAuthorizer) -> Resource:
     """Load the database and follow it."""
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
@@ -28,7 +26,7 @@ def following(authorizer: AsyncAuthorizer) -> Context:
     return context
 
 
-def reading_keys(settings: Settings) -> Context:
+def reading_keys(settings: Settings) -> Resource:
     """Make sure that the issuer's keys can be read, where they aren't far away."""
 
     async def context(_app: web.Application) -> AsyncIterator[None]:

@@ -1,0 +1,51 @@
+"""What every family of routes is made from."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from aiohttp import web
+
+from qeetid_authz.authorizer import AsyncAuthorizer
+from qeetid_authz_server.bodies import Bodies
+from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.counts import Counts
+from qeetid_authz_server.health import Health
+from qeetid_authz_server.settings import Settings
+
+Resource: TypeAlias = Callable[[web.Application], AsyncIterator[None]]
+"""Something that is there as long as the application runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a sidecar has once, and whoever answers requests may use.
+
+    Attributes:
+        settings: what it was told.
+        authorizer: what answers.
+        gate: what tells who calls.
+        bodies: what waits for bodies.
+        counts: what counts.
+        health: how it is.
+    """
+
+    settings: Settings
+    authorizer: AsyncAuthorizer
+    gate: Gate
+    bodies: Bodies
+    counts: Counts
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Routes that belong together.
+
+    Attributes:
+        routes: they themselves.
+        resources: what must run for them, started in this order.
+    """
+
+    routes: list[web.RouteDef]
+    resources: list[Resource] = field(default_factory=list)
