@@ -3,34 +3,12 @@
 Nothing of them is remembered: what was good a moment ago may have been used since.
 """
 
-import asyncio
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
 from hashlib import sha256
-from typing import LiteralString, NamedTuple, Self
+from typing import NamedTuple
 
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool, TooManyRequests
-
-from qeetid_authz.errors import NotOpenError, OverloadedError, UnreachableError
-from qeetid_authz.postgres.connecting import Row, complete, translated
+from qeetid_authz.postgres.lookups import Connection, Lookups
 from qeetid_authz.postgres.queries import load
-
-CONNECTION_LIMIT = 4
-"""Lookups under way at once; each has a connection of its own."""
-
-WAITING_LIMIT = 1000
-"""Lookups that may wait for a connection; further ones fail at once.
-
-How long each waits is bounded by `PATIENCE`.
-"""
-
-PATIENCE = 2.0
-"""Seconds after which a lookup fails, whatever the database is doing."""
-
-_IDLE_LIMIT = 60.0  # seconds until an unused connection is closed
-_RECONNECTING = 1.0  # seconds; after that the next lookup tries again
-_CLOSING = 1.0  # seconds
 
 _QUERIES = load("refreshtokens")
 _OF_CLIENTS = (_QUERIES["issued_to_clients"],)
@@ -60,46 +38,10 @@ class RefreshToken(NamedTuple):
 
 
 class RefreshTokens:
-    """Looks refresh tokens up on the running event loop; a context manager.
+    """Who may use which refresh token."""
 
-    Connects when first asked, again after the database was away, and never more than
-    `CONNECTION_LIMIT` times at once.
-    """
-
-    def __init__(self, dsn: str) -> None:
-        """Prepare.
-
-        Args:
-            dsn: of the Qeet ID database, its primary.
-        """
-        self._dsn = dsn
-        self._pool: AsyncConnectionPool[AsyncConnection[Row]] | None = None
-        self._lookups: set[asyncio.Task[RefreshToken | None]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._pool = AsyncConnectionPool(
-            complete(self._dsn),
-            kwargs={"autocommit": True, "prepare_threshold": None},
-            min_size=0,
-            max_size=CONNECTION_LIMIT,
-            max_waiting=WAITING_LIMIT,
-            timeout=PATIENCE,
-            max_idle=_IDLE_LIMIT,
-            reconnect_timeout=_RECONNECTING,
-            check=AsyncConnectionPool.check_connection,
-            name="qeetid-authz-refresh-tokens",
-            open=False,
-        )
-        await self._pool.open()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        pool, self._pool = self._pool, None
-        for lookup in self._lookups:
-            lookup.cancel()
-        await asyncio.gather(*self._lookups, return_exceptions=True)
-        if pool is not None:
-            await pool.close(_CLOSING)
+    def __init__(self, lookups: Lookups) -> None:
+        self._lookups = lookups
 
     async def find(self, token: bytes, *, of_logins: bool) -> RefreshToken | None:
         """The refresh token of that text if it may be used now (fact 5).
@@ -110,51 +52,19 @@ class RefreshTokens:
                 among those of OIDC clients.
 
         Raises:
-            DatabaseError: the database doesn't answer in time, or refuses.
-            OverloadedError: too many lookups wait already.
-            NotOpenError: this isn't open.
+            DatabaseError, OverloadedError, NotOpenError: as `Lookups.run`.
         """
-        if self._pool is None:
-            raise NotOpenError("refresh tokens can't be looked up before opening")
         queries = _OF_CLIENTS_AND_LOGINS if of_logins else _OF_CLIENTS
-        lookup = asyncio.create_task(_look_up(self._pool, _digest(token), queries))
-        self._lookups.add(lookup)
-        lookup.add_done_callback(self._ended)
-        try:
-            # One that takes longer may also take long to be stopped.
-            await asyncio.wait({lookup}, timeout=PATIENCE)
-            if lookup.done():
-                return lookup.result()
-        finally:
-            lookup.cancel()
-        raise UnreachableError(
-            f"the database doesn't answer within {PATIENCE:g} s; check that it runs"
-        )
+        digest = _digest(token)
 
-    def _ended(self, lookup: asyncio.Task[RefreshToken | None]) -> None:
-        self._lookups.discard(lookup)
-        if not lookup.cancelled():
-            lookup.exception()  # which nobody may have waited for
+        async def look_up(connection: Connection) -> RefreshToken | None:
+            for query in queries:
+                row = await (await connection.execute(query, [digest])).fetchone()
+                if row is not None:
+                    return RefreshToken(*row)
+            return None
 
-
-async def _look_up(
-    pool: AsyncConnectionPool[AsyncConnection[Row]],
-    digest: str,
-    queries: Sequence[LiteralString],
-) -> RefreshToken | None:
-    with translated():
-        try:
-            async with pool.connection() as connection:
-                for query in queries:
-                    cursor = await connection.execute(query, [digest])
-                    row = await cursor.fetchone()
-                    if row is not None:
-                        return RefreshToken(*row)
-        except TooManyRequests:
-            raise OverloadedError(
-                "too many refresh tokens wait to be looked up; try again in a second"
-            ) from None
-    return None
+        return await self._lookups.run(look_up)
 
 
 def _digest(token: bytes) -> str:

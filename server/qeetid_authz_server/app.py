@@ -6,6 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from qeetid_authz.authorizer import AsyncAuthorizer
+from qeetid_authz.postgres.lookups import Lookups
 from qeetid_authz.postgres.refreshtokens import RefreshTokens
 from qeetid_authz_server.addresses import UnixAddress
 from qeetid_authz_server.bodies import Bodies
@@ -16,8 +17,8 @@ from qeetid_authz_server.fastpath.answering import FastPath
 from qeetid_authz_server.fastpath.checks import PlainChecks
 from qeetid_authz_server.fastpath.introspections import PlainIntrospections
 from qeetid_authz_server.health import Health
-from qeetid_authz_server.introspection import Introspection, looking_up
-from qeetid_authz_server.lifecycle import following, reading_keys
+from qeetid_authz_server.introspection import Introspection
+from qeetid_authz_server.lifecycle import following, looking_up, reading_keys
 from qeetid_authz_server.metrics import Instruments
 from qeetid_authz_server.middleware import make_guard
 from qeetid_authz_server.parts import Parts
@@ -55,8 +56,8 @@ def make_app(settings: Settings) -> web.Application:
     )
     counts, instruments = Counts(), Instruments()
     gate = Gate(authorizer, counts, is_open=settings.caller_auth is CallerAuth.OFF)
-    health, bodies = Health(), Bodies()
-    parts = Parts(settings, authorizer, gate, bodies, counts, health)
+    health, bodies, lookups = Health(), Bodies(), Lookups(settings.database_url)
+    parts = Parts(settings, authorizer, gate, bodies, counts, health, lookups)
     tracing = _tracing()
     guard = make_guard(health, counts, instruments.latency, INTROSPECTION_PATHS)
     app = web.Application(
@@ -67,13 +68,14 @@ def make_app(settings: Settings) -> web.Application:
     app[BODIES] = bodies
     app[COUNTS] = counts
     app[HEALTH] = health
-    refresh_tokens = RefreshTokens(settings.database_url)
     clients = Clients(authorizer, counts, trusts_all=_trusts_all(settings))
-    introspection = Introspection(authorizer, refresh_tokens, settings.audience)
-    app.cleanup_ctx.extend([reading_keys(settings), following(authorizer)])
+    introspection = Introspection(authorizer, RefreshTokens(lookups), settings.audience)
+    app.cleanup_ctx.extend(
+        [reading_keys(settings), following(authorizer), looking_up(lookups)]
+    )
     for family in (
         questions(parts),
-        tokens(parts, clients, introspection, looking_up(refresh_tokens)),
+        tokens(parts, clients, introspection),
         watching(parts, instruments),
     ):
         app.add_routes(family.routes)

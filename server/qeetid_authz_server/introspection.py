@@ -6,11 +6,8 @@ another tenant.
 """
 
 import logging
-from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
-
-from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.credentials.claims import Claims
@@ -25,7 +22,6 @@ from qeetid_authz.ids import Id, format_id
 from qeetid_authz.model import Semantics
 from qeetid_authz.postgres.refreshtokens import RefreshToken, RefreshTokens
 from qeetid_authz.principal import Kind, Principal
-from qeetid_authz_server.parts import Resource
 from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.wire import encode
 
@@ -192,16 +188,6 @@ class Introspection:
         if asker is not None and asker != principal.tenant:
             return False
         return is_standing or self._authorizer.standing(principal) is None
-
-
-def looking_up(refresh_tokens: RefreshTokens) -> Resource:
-    """Let refresh tokens be looked up while an application runs."""
-
-    async def context(_app: web.Application) -> AsyncIterator[None]:
-        async with refresh_tokens:
-            yield
-
-    return context
 
 
 def _text(token: bytes) -> str:

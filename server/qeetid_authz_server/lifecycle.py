@@ -9,6 +9,7 @@ from aiohttp import web
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.credentials.keyendpoint import KeyEndpoint
 from qeetid_authz.credentials.keysources import source_of
+from qeetid_authz.postgres.lookups import Lookups
 from qeetid_authz_server.addresses import TcpAddress
 from qeetid_authz_server.parts import Resource
 from qeetid_authz_server.settings import Settings, require_readable_keys
@@ -21,6 +22,16 @@ def following(authorizer: AsyncAuthorizer) -> Resource:
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
         async with authorizer:
+            yield
+
+    return context
+
+
+def looking_up(lookups: Lookups) -> Resource:
+    """Let things be looked up in the database."""
+
+    async def context(_app: web.Application) -> AsyncIterator[None]:
+        async with lookups:
             yield
 
     return context

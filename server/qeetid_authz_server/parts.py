@@ -7,6 +7,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
+from qeetid_authz.postgres.lookups import Lookups
 from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.counts import Counts
@@ -28,6 +29,7 @@ class Parts:
         bodies: what waits for bodies.
         counts: what counts.
         health: how it is.
+        lookups: what looks things up in the database.
     """
 
     settings: Settings
@@ -36,6 +38,7 @@ class Parts:
     bodies: Bodies
     counts: Counts
     health: Health
+    lookups: Lookups
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -23,13 +23,9 @@ from qeetid_authz.errors import (
 )
 from qeetid_authz.ids import format_id
 from qeetid_authz.postgres.embedded import Cluster
+from qeetid_authz.postgres.lookups import CONNECTION_LIMIT, WAITING_LIMIT, Lookups
 from qeetid_authz.postgres.migrate import migrate
-from qeetid_authz.postgres.refreshtokens import (
-    CONNECTION_LIMIT,
-    WAITING_LIMIT,
-    RefreshToken,
-    RefreshTokens,
-)
+from qeetid_authz.postgres.refreshtokens import RefreshToken, RefreshTokens
 from tests.tables import Tables, named, write
 
 Connection = psycopg.Connection[Any]
@@ -120,10 +116,16 @@ def town(connection: Connection) -> Connection:
     return connection
 
 
+@asynccontextmanager
+async def refresh_tokens(dsn: str) -> AsyncIterator[RefreshTokens]:
+    async with Lookups(dsn) as lookups:
+        yield RefreshTokens(lookups)
+
+
 async def find(
     dsn: str, token: bytes = TOKEN, *, of_logins: bool = True
 ) -> RefreshToken | None:
-    async with RefreshTokens(dsn) as tokens:
+    async with refresh_tokens(dsn) as tokens:
         return await tokens.find(token, of_logins=of_logins)
 
 
@@ -187,7 +189,7 @@ async def test_nothing_is_remembered(database: str, town: Connection) -> None:
     add_of_client(town, b"client")
     add_of_login(town, b"login")
     add_of_login(town, b"other login")
-    async with RefreshTokens(database) as tokens:
+    async with refresh_tokens(database) as tokens:
         for token, statement in (
             (b"client", "UPDATE auth.oidc_refresh_tokens SET revoked_at = now()"),
             (b"login", "UPDATE auth.refresh_tokens SET used_at = now()"),
@@ -217,7 +219,7 @@ async def test_a_reader_may_look_up(database: str, town: Connection) -> None:
 async def test_many_at_once(database: str, town: Connection) -> None:
     """Far more lookups than connections all come through."""
     expected = add_of_client(town)
-    async with RefreshTokens(database) as tokens:
+    async with refresh_tokens(database) as tokens:
         lookups = [tokens.find(TOKEN, of_logins=True) for _ in range(150)]
 
         assert [expected] * 150 == await asyncio.gather(*lookups)
@@ -228,7 +230,7 @@ async def test_too_many_at_once(database: str, town: Connection) -> None:
     expected = add_of_client(town)
     limit = CONNECTION_LIMIT + WAITING_LIMIT
     dsn = make_conninfo(database, application_name="too many")
-    async with RefreshTokens(dsn) as tokens:
+    async with refresh_tokens(dsn) as tokens:
         with psycopg.connect(database) as other:
             other.execute("LOCK TABLE auth.oidc_refresh_tokens")
             lookups = [tokens.find(TOKEN, of_logins=True) for _ in range(limit + 10)]
@@ -238,7 +240,7 @@ async def test_too_many_at_once(database: str, town: Connection) -> None:
         assert {UnreachableError, OverloadedError} == set(map(type, found))
         sent_away = [each for each in found if isinstance(each, OverloadedError)]
         assert 10 <= len(sent_away) < WAITING_LIMIT
-        assert str(sent_away[0]).startswith("too many refresh tokens wait")
+        assert str(sent_away[0]).startswith("too many lookups wait")
         assert 1 <= connected <= CONNECTION_LIMIT
         await _comes_back(tokens, expected)
 
@@ -265,10 +267,11 @@ async def _comes_back(tokens: RefreshTokens, expected: RefreshToken) -> None:
 
 async def test_closed(database: str, town: Connection) -> None:
     """Nothing is looked up before opening or after closing, nor a connection kept."""
-    tokens = RefreshTokens(make_conninfo(database, application_name="closed"))
+    lookups = Lookups(make_conninfo(database, application_name="closed"))
+    tokens = RefreshTokens(lookups)
     with pytest.raises(NotOpenError):
         await tokens.find(TOKEN, of_logins=True)
-    async with tokens:
+    async with lookups:
         assert None is await tokens.find(TOKEN, of_logins=True)
     with pytest.raises(NotOpenError):
         await tokens.find(TOKEN, of_logins=True)
@@ -281,13 +284,14 @@ async def test_closed(database: str, town: Connection) -> None:
 
 async def test_closing_ends_what_is_under_way(database: str, town: Connection) -> None:
     """Who waits for the database when it is closed doesn't wait on."""
-    async with RefreshTokens(database) as tokens:
+    async with Lookups(database) as lookups:
+        tokens = RefreshTokens(lookups)
         assert None is await tokens.find(TOKEN, of_logins=True)
         with psycopg.connect(database) as other:
             other.execute("LOCK TABLE auth.oidc_refresh_tokens")
             waiting = asyncio.create_task(tokens.find(TOKEN, of_logins=True))
             await asyncio.sleep(0)
-            await tokens.__aexit__()
+            await lookups.__aexit__()
             with pytest.raises((asyncio.CancelledError, DatabaseError)):
                 await waiting
 
@@ -340,7 +344,7 @@ def backends(connection: Connection, dsn: str) -> list[int]:
 async def test_connections_that_were_cut() -> None:
     """After all connections were cut, as by a restart, the next lookup comes through."""
     with own_server() as (cluster, dsn, expected):
-        async with RefreshTokens(dsn) as tokens:
+        async with refresh_tokens(dsn) as tokens:
             assert expected == await tokens.find(TOKEN, of_logins=True)
             with psycopg.connect(cluster.dsn(), autocommit=True) as admin:
                 cut = backends(admin, dsn)
@@ -354,7 +358,7 @@ async def test_connections_that_were_cut() -> None:
 async def test_a_server_that_stops_answering() -> None:
     """A frozen server fails each lookup in bounded time, and serves when it goes on."""
     with own_server() as (cluster, dsn, expected):
-        async with RefreshTokens(dsn) as tokens:
+        async with refresh_tokens(dsn) as tokens:
             assert expected == await tokens.find(TOKEN, of_logins=True)
             with psycopg.connect(cluster.dsn(), autocommit=True) as admin:
                 frozen = [postmaster(cluster), *backends(admin, dsn)]
@@ -374,7 +378,7 @@ async def test_a_server_that_stops_answering() -> None:
 async def test_a_server_that_is_gone() -> None:
     """A server that was stopped is an error, and closing doesn't wait for it."""
     with own_server() as (cluster, dsn, expected):
-        async with RefreshTokens(dsn) as tokens:
+        async with refresh_tokens(dsn) as tokens:
             assert expected == await tokens.find(TOKEN, of_logins=True)
             cluster.stop()
 

@@ -11,6 +11,18 @@ ORDER BY deleted_at IS NOT NULL, id;
 -- The tenant of a slug, which is unique whatever its case.
 SELECT id::text FROM tenant.tenants WHERE lower(slug) = lower(%s);
 
+-- name: living_users
+-- Users who aren't deleted, by their e-mails as they were given.
+SELECT given.name, u.id::text
+FROM unnest(%s::text[]) AS given (name)
+JOIN "user".users AS u ON lower(u.email) = lower(given.name) AND u.deleted_at IS NULL;
+
+-- name: tenants
+-- Tenants by their slugs as they were given.
+SELECT given.name, t.id::text
+FROM unnest(%s::text[]) AS given (name)
+JOIN tenant.tenants AS t ON lower(t.slug) = lower(given.name);
+
 -- name: emails
 -- The e-mails of some users.
 SELECT id::text, email FROM "user".users WHERE id = ANY(%s::uuid[]);

@@ -6,7 +6,7 @@ from aiohttp.typedefs import Handler
 from qeetid_authz_server.clients import Clients
 from qeetid_authz_server.introspection import Introspection
 from qeetid_authz_server.metrics import Instruments, SidecarCollector
-from qeetid_authz_server.parts import Family, Parts, Resource
+from qeetid_authz_server.parts import Family, Parts
 from qeetid_authz_server.routes.batch import BatchRoute
 from qeetid_authz_server.routes.check import CheckRoute
 from qeetid_authz_server.routes.discovery import (
@@ -39,9 +39,7 @@ def questions(parts: Parts) -> Family:
     )
 
 
-def tokens(
-    parts: Parts, clients: Clients, introspection: Introspection, looking_up: Resource
-) -> Family:
+def tokens(parts: Parts, clients: Clients, introspection: Introspection) -> Family:
     """What a token is worth, and by which keys it is verified."""
     discovery = DiscoveryRoutes(parts.authorizer)
     introspect = IntrospectRoute(clients, introspection, parts.bodies)
@@ -50,8 +48,7 @@ def tokens(
             *(web.post(path, introspect.post) for path in INTROSPECTION_PATHS),
             _get(JWKS_PATH, discovery.jwks),
             _get(CONFIGURATION_PATH, discovery.configuration),
-        ],
-        [looking_up],
+        ]
     )
 
 
