@@ -6,7 +6,7 @@ import signal
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
@@ -156,7 +156,7 @@ async def test_of_a_login_without_a_tenant(database: str, town: Connection) -> N
     assert expected == await find(database)
 
 
-PAST = datetime.now(UTC) - timedelta(seconds=1)
+PAST = datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

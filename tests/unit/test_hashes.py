@@ -10,7 +10,9 @@ BCRYPT = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 
 
 @pytest.mark.parametrize(
-    "stored", [argon2id("secret"), argon2id("secret", 19456, 2), BCRYPT]
+    "stored",
+    [argon2id("secret"), argon2id("secret", 19456, 2), BCRYPT],
+    ids=["argon2id", "argon2id as Qeet ID has it", "bcrypt"],
 )
 def test_accepts_its_own_secret_only(stored: str) -> None:
     """Argon2id, Qeet ID's parameters among them, and bcrypt accept one secret."""
@@ -34,25 +36,25 @@ def test_bcrypt_cuts_nothing_off() -> None:
     assert not verify_secret(stored, "x" * 73)
 
 
-@pytest.mark.parametrize(
-    "stored",
-    [
-        "",
-        "secret",
-        "$argon2id$",
-        "$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAA",
-        "$argon2id$v=19$m=99999999999,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAA",
-        "$argon2id$v=19$m=8,t=0,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAA",
-        "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$é",
-        argon2id("secret").replace("argon2id", "argon2i"),
-        argon2id("secret")[:-4],
-        "$2b$",
-        "$2b$99$" + "a" * 53,
-        BCRYPT[:-1],
-        BCRYPT + "x",
-        "é",
-    ],
-)
+UNREADABLE = [
+    "",
+    "secret",
+    "$argon2id$",
+    "$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAA",
+    "$argon2id$v=19$m=99999999999,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAA",
+    "$argon2id$v=19$m=8,t=0,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAA",
+    "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$é",
+    argon2id("secret").replace("argon2id", "argon2i"),
+    argon2id("secret")[:-4],
+    "$2b$",
+    "$2b$99$" + "a" * 53,
+    BCRYPT[:-1],
+    BCRYPT + "x",
+    "é",
+]
+
+
+@pytest.mark.parametrize("stored", UNREADABLE, ids=range(len(UNREADABLE)))
 def test_malformed_hash_accepts_nothing(stored: str) -> None:
     """A hash that can't be read is nobody's, and raises nothing."""
     assert not verify_secret(stored, "secret")
