@@ -41,7 +41,12 @@ def measure(case: Case, settings: Settings) -> Iterator[Figure]:
     denied = Explaining(asked, 0)
     _explain(denied, users)
     denied.again()
-    yield Figure.of("denied", "us", _explain(denied, repeats))
+    yield Figure.of(
+        "denied",
+        "us",
+        _explain(denied, repeats),
+        point=Point("explain a denial, by groups of the user", paths),
+    )
 
 
 def _explain(explaining: Explaining, repeats: int) -> list[float]:

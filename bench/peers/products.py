@@ -5,7 +5,7 @@ from bench.peers.cedar import CEDAR, CEDAR_TUNED
 from bench.peers.cerbos import CERBOS
 from bench.peers.hosted import HOSTED
 from bench.peers.ours import OURS
-from bench.peers.rego import OPA, REGO_CPP
+from bench.peers.rego import OPA, OPA_LOOKUP, REGO_CPP
 
 PRODUCTS = (
     OURS,
@@ -14,6 +14,7 @@ PRODUCTS = (
     CEDAR,
     CEDAR_TUNED,
     OPA,
+    OPA_LOOKUP,
     REGO_CPP,
     CERBOS,
     HOSTED,
