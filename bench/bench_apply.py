@@ -175,6 +175,36 @@ def _at_once(case: Case, settings: Settings) -> Iterator[Figure]:
             samples,
             point=Point("apply memberships, by changes at once", size),
         )
+    for size in sizes:
+        if size < GROUPS:
+            yield _of_one_user(asked, random, size, settings.repeats(50))
+
+
+def _of_one_user(asked: Subject, random: Random, size: int, repeats: int) -> Figure:
+    """Let one user join so many groups in one publication, and leave them again."""
+    tenancy, engine = asked
+    (tenant,) = tenancy.tenants
+    samples = []
+    for _ in range(repeats):
+        user = random.randrange(len(tenant.users))
+        there = tenant.groups_of(user)
+        joined = random.sample(sorted(set(range(GROUPS)) - set(there)), size)
+        roles = tenant.roles_of(user).union(*(tenant.carried[at] for at in joined))
+        for held, is_member in ((roles, True), (tenant.roles_of(user), False)):
+            keys = {
+                (tenant.id, tenant.users[user], tenant.groups[at]): is_member
+                for at in joined
+            }
+            changes = Changes(GENERATED, group_members=keys)
+            samples.append(_publish(engine, changes) / 1e3)
+            said = engine.effective_permissions(tenancy.principal(user))
+            assert said == sorted(tenancy.keys(held))
+    return Figure.of(
+        f"{size:,} memberships of one user at once",
+        "us",
+        samples,
+        point=Point("apply memberships of one user, by changes at once", size),
+    )
 
 
 def _merged(joins: list[Membership], *, joined: bool) -> Changes:
