@@ -84,6 +84,13 @@ class History:
             self._numbers += 1
             return self._numbers
 
+    def wait_for_writes(self, number: int) -> None:
+        """Return when every tenant has been written so many times."""
+        deadline = monotonic() + PATIENCE
+        while min(map(len, self.lines.values())) < number:
+            assert monotonic() < deadline, "too little was written"
+            sleep(0.01)
+
     def note_life(self, incarnation: str) -> None:
         """The server is found in this incarnation."""
         with self._lock:

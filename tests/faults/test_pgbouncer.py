@@ -105,7 +105,7 @@ def test_a_pool_that_is_killed(
     ):
         for author in writing:
             author.start()
-        time.sleep(0.5)
+        history.wait_for_writes(20)
         pool.kill()
         left = time.monotonic()
         time.sleep(1.0)
