@@ -721,5 +721,33 @@ async def test_closing_ends_what_waits(
         await authz.authenticate(f"ApiKey {ANNS_KEY}")
 
 
+async def test_who_is_recognised_stands(
+    connection: psycopg.Connection[Any], database: str
+) -> None:
+    """As long as nothing changes; a token may be verified by itself as well."""
+    populate(connection)
+    issuer = Issuer()
+    async with AsyncAuthorizer(database, jwks=issuer.keys[0].pem.decode()) as authz:
+        judging = authz.authentication
+        token = issuer.sign(user_claims(ANN, ACME, int(time.time()), sid=SESSION))
+        headers = f"Bearer {token}", f"ApiKey {ANNS_KEY}"
+        for header in headers:
+            await authz.authenticate(header)
+
+        of_token, of_key = map(judging.recognise, headers)
+
+        assert of_token is not None
+        assert of_key is not None
+        assert judging.stands(of_token)
+        assert judging.stands(of_key)
+        assert (False, True) == (of_token.is_endless, of_key.is_endless)
+        assert of_token.token is await judging.verify_token(token)
+        assert {"api_key": 0, "client": 0} == judging.waiting
+        connection.execute("UPDATE auth.sessions SET revoked_at = now()")
+        while judging.stands(of_key):
+            await asyncio.sleep(0.01)
+        assert not judging.stands(of_token)
+
+
 def _bytes(id_: str) -> bytes:
     return bytes.fromhex(id_.replace("-", ""))

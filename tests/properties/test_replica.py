@@ -2,10 +2,11 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qeetid_authz.errors import UnreachableError
+from qeetid_authz.errors import StandbyError, UnreachableError
 from qeetid_authz.replica import SCHEMA_VERSION, Cursor, Probe, Replica
 from qeetid_authz.revision import Revision
 
@@ -59,6 +60,12 @@ def test_polls_see_every_commit_once(random: Random, pauses: list[int]) -> None:
         last = server.look()
         seen |= found
         assert server.committed == seen
+
+
+def test_a_standby_is_not_followed() -> None:
+    """It can't tell what it has seen."""
+    with pytest.raises(StandbyError):
+        Replica(0.02).judge(Probe(None, SCHEMA_VERSION, 0, (), "f"))
 
 
 @given(

@@ -277,6 +277,17 @@ def test_a_change_takes_decisions_back(engine: Engine) -> None:
     assert Reason.NO_GRANT is engine.check(user(ANN), "billing:write").reason
 
 
+def test_a_change_that_turns_out_to_be_none(engine: Engine) -> None:
+    """Taking from somebody what nobody had given is harmless."""
+    stranger = Principal.of(user(ANN).kind, named("user", 1), user(ANN).tenant)
+    (group,) = engine._require_index().groups
+    triple = (stranger.tenant, stranger.subject, group)
+    engine.publish(Changes(Revision("life", 2, 2), group_members={triple: False}), 0.0)
+
+    assert [] == engine.effective_permissions(stranger)
+    assert engine.can(user(BOB), "billing:read")
+
+
 def test_effective_permissions_are_sorted(engine: Engine) -> None:
     """All keys of a user, sorted; none for one who may not act."""
     assert ["billing:read", "billing:write"] == engine.effective_permissions(user(ANN))
@@ -326,6 +337,7 @@ def test_unknown_ids_are_denied(engine: Engine) -> None:
         (ANN, None, TypeError),
         (ANN[:-1], ACME, ValueError),
         ("z" * 32, ACME, ValueError),
+        (ANN.replace("-", "0"), ACME, ValueError),
     ],
 )
 def test_a_principal_needs_ids(
@@ -451,6 +463,7 @@ def test_a_stale_engine_denies_everything() -> None:
     assert engine.check(who, "x").reason == "unknown_user"
     now[0] = 5.1
     assert engine.check(who, "x").reason == "stale"
+    assert engine.explain(who, "x").reason == "stale"
     assert engine.can_many(who.tenant, [(who.subject, "x")])[0] == [False]
     assert engine.expire(only_if_old=True)
     engine.publish(Revision("life", 1, 1), 5.1)
