@@ -14,4 +14,4 @@ settings.register_profile("any", deadline=None)
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "any")
 
-pytest_plugins = ["tests.fixtures.postgres"]
+pytest_plugins = ["qeetid_authz.testing.plugin", "tests.fixtures.postgres"]

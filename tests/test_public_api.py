@@ -25,12 +25,14 @@ EDGES = {
     "postgres",
     "replicated",
     "snapshots",
+    "testing",
 }
 PURE_WITHIN = {
     "credentials.claims",
     "credentials.hashes",
     "credentials.jose",
     "credentials.jwks",
+    "credentials.refusals",
     "credentials.tokens",
     "snapshots.sealing",
 }

@@ -13,28 +13,17 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from qeetid_authz.credentials.claims import Expectations
 from qeetid_authz.credentials.keyring import Keyring
+from qeetid_authz.credentials.refusals import require_standing
 from qeetid_authz.credentials.secretchecks import (
     RECOGNISED_LIMIT,
     SecretChecks,
     make_pool,
 )
 from qeetid_authz.credentials.tokenchecks import TokenChecks, Verified
-from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.errors import (
-    ApiKeyExpiredError,
-    ApiKeyRevokedError,
-    AuthenticationError,
-    InactiveActorError,
-    InactiveAgentError,
-    InactiveServiceError,
-    InactiveTenantError,
-    InactiveUserError,
     MalformedCredentialError,
-    SessionRevokedError,
-    StaleError,
     TenantlessTokenError,
-    TokenExpiredError,
     TokensUnconfiguredError,
     UnknownApiKeyError,
 )
@@ -44,19 +33,6 @@ from qeetid_authz.principal import Kind, Principal
 
 Found = TypeVar("Found")
 Steps: TypeAlias = Generator[Future[Any], None, Found]
-
-_REFUSALS: dict[Reason, type[AuthenticationError]] = {
-    Reason.UNKNOWN_TENANT: InactiveTenantError,
-    Reason.TENANT_INACTIVE: InactiveTenantError,
-    Reason.UNKNOWN_USER: InactiveUserError,
-    Reason.USER_INACTIVE: InactiveUserError,
-    Reason.SERVICE_INACTIVE: InactiveServiceError,
-    Reason.AGENT_INACTIVE: InactiveAgentError,
-    Reason.CREDENTIAL_EXPIRED: TokenExpiredError,
-    Reason.CREDENTIAL_REVOKED: ApiKeyRevokedError,
-    Reason.SESSION_REVOKED: SessionRevokedError,
-    Reason.ACTOR_LACKS: InactiveActorError,
-}
 
 
 class Recognised(NamedTuple):
@@ -180,7 +156,7 @@ class Authentication:
             raise MalformedCredentialError(
                 "the header is neither `Bearer TOKEN` nor `ApiKey KEY`"
             )
-        self._require_standing(principal)
+        require_standing(self._engine, principal)
         return principal
 
     def recognise_token(self, text: str) -> Verified | None:
@@ -281,22 +257,6 @@ class Authentication:
             raise UnknownApiKeyError("there is no such API key")
         id_, row = found
         return _key_principal(id_, row.tenant)
-
-    def _require_standing(self, principal: Principal) -> None:
-        reason = self._engine.standing(principal)
-        if reason is None:
-            return
-        if reason is Reason.STALE:
-            raise StaleError(SENTENCES[reason])
-        refusal = _REFUSALS[reason]
-        if reason is Reason.CREDENTIAL_EXPIRED and principal.kind is Kind.API_KEY:
-            refusal = ApiKeyExpiredError
-        if refusal is InactiveAgentError:
-            agent = self._engine.agent(principal.subject)
-            is_ours = agent is not None and agent.tenant == principal.tenant
-            status = agent.status if agent and is_ours else None
-            raise InactiveAgentError(SENTENCES[reason], status)
-        raise refusal(SENTENCES[reason])
 
 
 def read_api_key(header: str) -> str | None:
