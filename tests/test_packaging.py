@@ -1,7 +1,9 @@
 """The wheel: what is in it, and how it behaves where nothing else is installed."""
 
+import shutil
 import subprocess
 import sys
+import sysconfig
 import venv
 import zipfile
 from pathlib import Path
@@ -194,3 +196,30 @@ def test_the_command_names_its_extra(bare: Path) -> None:
     assert done.stderr.startswith("error: the command line needs `")
     assert done.stderr.endswith("`pip install 'qeetid-authz[cli]'`\n")
     assert done.stderr.count("\n") == 1
+
+
+# pytest and the application's framework are borrowed from where this suite runs.
+BORROWING = "import sys; sys.path.append(sys.argv.pop(1)); import pytest\n"
+LOADED = """
+before = set(sys.modules)
+import qeetid_authz.testing.plugin
+print(qeetid_authz.__file__, *sys.modules.keys() - before)
+"""
+TESTED = "sys.exit(pytest.main(sys.argv[1:]))"
+
+
+def test_applications_are_tested_with_the_plugin(bare: Path, tmp_path: Path) -> None:
+    """The installed wheel brings its fixtures, and loads little before they are used.
+
+    What runs is the documentation's own test.
+    """
+    page = ROOT / "docs" / "integrations" / "testing" / "test_invoices.py"
+    test, borrowed = shutil.copy(page, tmp_path), sysconfig.get_path("purelib")
+
+    file, *loaded = succeed(bare, "-c", BORROWING + LOADED, borrowed).split()
+    assert Path(file).is_relative_to(bare.parents[1])
+    costly = {"qeetid_authz.document", "qeetid_authz.testing.authorizer", "asyncio"}
+    assert costly.isdisjoint(loaded)
+    options = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+    tested = succeed(bare, "-c", BORROWING + TESTED, borrowed, *options, test)
+    assert " 4 passed in " in tested

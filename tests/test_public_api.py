@@ -21,6 +21,7 @@ EDGES = {
     "authorizer",
     "clocks",
     "credentials",
+    "frameworks",
     "options",
     "postgres",
     "replicated",

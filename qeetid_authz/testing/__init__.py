@@ -9,6 +9,21 @@ Its answers are those of the engine that follows a database in production. Under
 the fixtures `qeetid_authz` and `qeetid_authz_async` are new ones for each test.
 """
 
-from qeetid_authz.testing.authorizer import AsyncInMemoryAuthorizer, InMemoryAuthorizer
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qeetid_authz.testing.authorizer import (
+        AsyncInMemoryAuthorizer,
+        InMemoryAuthorizer,
+    )
 
 __all__ = ["AsyncInMemoryAuthorizer", "InMemoryAuthorizer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        # When first used, as pytest imports this package for its plugin in every run.
+        from qeetid_authz.testing import authorizer  # noqa: PLC0415
+
+        return getattr(authorizer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qeetid_authz import errors
+from qeetid_authz import errors, testing
 from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.engine.defaults import configure
 from qeetid_authz.engine.engine import Engine
@@ -400,6 +400,12 @@ async def test_the_asynchronous_one() -> None:
 
     with pytest.raises(errors.NotOpenError):
         authz.can(ann, WRITE)
+
+
+def test_a_name_that_isnt_in_the_package() -> None:
+    """What is imported when first used is those two names only."""
+    with pytest.raises(AttributeError, match="no attribute 'Authorizer'"):
+        testing.Authorizer  # noqa: B018
 
 
 def test_the_fixture(
