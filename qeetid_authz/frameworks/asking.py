@@ -67,12 +67,23 @@ def find(source: Source) -> Authorizing:
 
 def authenticating(authz: Authorizing, header: str) -> Question:
     """Whom a header stands for; a secret that is new takes long to verify."""
-    return Question(partial(authz.authenticate, header), blocks=True)
+    ask = partial(authz.authenticate, header)
+    return Question(ask, blocks=not _is_asynchronous(authz, ask))
 
 
 def asking(authz: Authorizing, method: Callable[..., Any], *args: Any) -> Question:
     """A question about permissions, which an engine answers from memory."""
-    return Question(partial(method, *args), blocks=not isinstance(authz, Engine))
+    ask = partial(method, *args)
+    in_memory = isinstance(authz, Engine)
+    return Question(ask, blocks=not in_memory and not _is_asynchronous(authz, ask))
+
+
+def _is_asynchronous(authz: Authorizing, ask: Callable[[], Any]) -> bool:
+    """Whether calls return at once, with an answer to be awaited.
+
+    So they do of what is opened on an event loop, whichever way it is written.
+    """
+    return hasattr(authz, "__aenter__") or iscoroutinefunction(ask)
 
 
 def run(steps: Steps[Found], settle: Callable[[Awaitable[Any]], Any]) -> Found:
@@ -115,10 +126,7 @@ async def run_async(steps: Steps[Found], offload: Offload) -> Found:
 
 
 async def _answer(question: Question, offload: Offload) -> Any:
-    if question.blocks and not iscoroutinefunction(question.ask):
-        answer = await offload(question.ask)
-    else:
-        answer = question.ask()
+    answer = await offload(question.ask) if question.blocks else question.ask()
     return await answer if isawaitable(answer) else answer
 
 

@@ -9,7 +9,12 @@ if not settings.configured:
         ALLOWED_HOSTS=["*"],
         ROOT_URLCONF="tests.frameworks.djangoviews",
         MIDDLEWARE=["qeetid_authz.frameworks.django.authz_middleware"],
-        REST_FRAMEWORK={"UNAUTHENTICATED_USER": None},
+        REST_FRAMEWORK={  # read when the framework is imported, and never again
+            "DEFAULT_AUTHENTICATION_CLASSES": [
+                "qeetid_authz.frameworks.drf.PrincipalAuthentication",
+            ],
+            "UNAUTHENTICATED_USER": None,
+        },
         USE_TZ=True,
     )
     django.setup()

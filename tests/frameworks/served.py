@@ -7,9 +7,9 @@
 Each answers with the id of who sends the request, or `nobody`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 from qeetid_authz.decision.decision import Decision
 from qeetid_authz.decision.explain import Explanation
@@ -67,6 +67,33 @@ class Awaited:
         return self._world.explain(principal, key)
 
 
+class Pending:
+    """The same by plain methods that return what must be awaited."""
+
+    def __init__(self, world: World) -> None:
+        self._awaited = Awaited(world)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        pass
+
+    def authenticate(self, header: str) -> Awaitable[Principal]:
+        return self._awaited.authenticate(header)
+
+    def check(self, principal: Principal, key: str) -> Awaitable[Decision]:
+        return self._awaited.check(principal, key)
+
+    def check_many(
+        self, questions: Iterable[tuple[Principal, str]]
+    ) -> Awaitable[list[Decision]]:
+        return self._awaited.check_many(questions)
+
+    def explain(self, principal: Principal, key: str) -> Awaitable[Explanation]:
+        return self._awaited.explain(principal, key)
+
+
 class Blocking:
     """Every method a plain call that may block, as those of a synchronous client do."""
 
@@ -95,9 +122,10 @@ def one_of(kind: str) -> tuple[Authorizing, World]:
     kinds: dict[str, Callable[[], Authorizing]] = {
         "synchronous": lambda: plain,
         "awaited": lambda: Awaited(plain),
+        "pending": lambda: Pending(plain),
         "blocking": lambda: Blocking(plain),
     }
     return kinds[kind](), plain
 
 
-KINDS = ("synchronous", "asynchronous", "blocking", "awaited")
+KINDS = ("synchronous", "asynchronous", "blocking", "awaited", "pending")

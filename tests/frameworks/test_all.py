@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -28,9 +28,12 @@ from tests.frameworks.served import (
     TYPO,
     WRITE,
     Answer,
+    Awaited,
     Blocking,
+    Pending,
     Served,
     Serving,
+    World,
     one_of,
 )
 
@@ -240,6 +243,21 @@ def test_what_stops_being_judged_meanwhile(*, serving: Serving, raises: bool) ->
 
 
 @each
+def test_what_is_closed_meanwhile(serving: Serving) -> None:
+    """An application that stops answers what it can't judge any more with a 503."""
+    world = InMemoryAuthorizer()
+    header = world.header_for(world.user("ann", WRITE))
+
+    class Closes(Blocking):
+        def authenticate(self, header: str) -> Principal:
+            with world:
+                return world.authenticate(header)
+
+    with serving(Closes(world)) as served:
+        assert 503 == served.get("/write", header).status
+
+
+@each
 def test_a_misspelt_permission(
     served: Served, authz: InMemoryAuthorizer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -312,35 +330,34 @@ def test_who_is_told_once(serving: Serving) -> None:
     assert [header] * 2 == calls
 
 
+@pytest.mark.parametrize("kind", [Blocking, Pending, Awaited])
 @pytest.mark.parametrize("serving", ON_A_LOOP, ids=lambda serving: serving.__name__)
-def test_the_event_loop_isnt_blocked(serving: Serving) -> None:
-    """What may block is asked on another thread than the one that serves."""
+def test_the_event_loop_isnt_blocked(
+    serving: Serving, kind: Callable[[World], Authorizing]
+) -> None:
+    """What may block is asked on another thread than the one that serves.
+
+    What is awaited is asked on that one, to whose loop its connections belong.
+    """
     world = InMemoryAuthorizer()
     header = world.header_for(world.user("ann"))
     world.permission(WRITE)
     threads: dict[str, int] = {}
 
-    class Watched(Blocking):
+    class Watched(InMemoryAuthorizer):
         def __getattribute__(self, name: str) -> Any:
-            found = object.__getattribute__(self, name)
-            if name.startswith("_"):
-                return found
-
-            def watched(*args: Any) -> Any:
-                threads[name] = threading.get_ident()
-                return found(*args)
-
-            return watched
+            threads[name] = threading.get_ident()
+            return getattr(world, name)
 
     def source() -> Authorizing:
         threads["loop"] = threading.get_ident()
-        return Watched(world)
+        return kind(Watched())
 
     with serving(source) as served:
         assert 403 == served.get("/write", header).status
-    assert {"loop", "authenticate", "check", "explain"} == threads.keys()
-    loop = threads.pop("loop")
-    assert loop not in threads.values()
+    asked = {threads[name] for name in ("authenticate", "check", "explain")}
+    assert (threads["loop"] in asked) is (kind is not Blocking)
+    assert (len(asked | {threads["loop"]}) == 1) is (kind is not Blocking)
 
 
 @each

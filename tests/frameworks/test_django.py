@@ -1,5 +1,6 @@
 """What is Django's own: settings, classes, pages of errors, its REST framework."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ from django.test import AsyncClient, Client, RequestFactory, override_settings
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import BasePermission
 
+from qeetid_authz.decision.decision import Decision
 from qeetid_authz.frameworks import drf
 from qeetid_authz.frameworks.django import requires
+from qeetid_authz.principal import Principal
 from qeetid_authz.testing import InMemoryAuthorizer
 from tests.frameworks import djangoviews
-from tests.frameworks.served import WRITE
+from tests.frameworks.served import WRITE, Awaited
 
 HERE = "tests.frameworks.test_django"
 current = InMemoryAuthorizer()
@@ -60,6 +63,24 @@ async def test_without_the_middleware(*, authz: InMemoryAuthorizer, kind: str) -
         answer = await AsyncClient().get(f"/{kind}/write", headers=headers)
         assert (200, ann.id) == (answer.status_code, answer.content.decode())
         assert 401 == (await AsyncClient().get(f"/{kind}/write")).status_code
+
+
+@pytest.mark.parametrize("view", ["sync", "async", "rest"])
+async def test_awaited_under_asgi(view: str) -> None:
+    """Answers are awaited on the loop that serves, whatever the view is."""
+    world = InMemoryAuthorizer()
+    ann, loops = world.user("ann", WRITE), []
+
+    class Watched(Awaited):
+        async def check(self, principal: Principal, key: str) -> Decision:
+            loops.append(asyncio.get_running_loop())
+            return await super().check(principal, key)
+
+    headers = {"Authorization": world.header_for(ann)}
+    with override_settings(QEETID_AUTHZ=Watched(world)):
+        answer = await AsyncClient().get(f"/{view}/write", headers=headers)
+    assert 200 == answer.status_code
+    assert [asyncio.get_running_loop()] == loops
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

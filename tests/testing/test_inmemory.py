@@ -1,10 +1,12 @@
 """The authorizer for tests answers as one that follows a database does."""
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 
 import pytest
 
 from qeetid_authz import errors, testing
+from qeetid_authz.authorizer import AsyncAuthorizer, Authorizer
 from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.engine.defaults import configure
 from qeetid_authz.engine.engine import Engine
@@ -400,6 +402,21 @@ async def test_the_asynchronous_one() -> None:
 
     with pytest.raises(errors.NotOpenError):
         authz.can(ann, WRITE)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(InMemoryAuthorizer, Authorizer), (AsyncInMemoryAuthorizer, AsyncAuthorizer)],
+)
+def test_whatever_an_authorizer_can_be_asked(ours: type, theirs: type) -> None:
+    """It has the same methods, awaited or not, but for what follows a database."""
+    following = {"authentication", "chore", "feed_failed", "open", "seats", "sizes"}
+    methods = {name for name in dir(theirs) if not name.startswith("_")} - following
+
+    assert set() == methods - set(dir(ours))
+    assert [iscoroutinefunction(getattr(theirs, name)) for name in sorted(methods)] == [
+        iscoroutinefunction(getattr(ours, name)) for name in sorted(methods)
+    ]
 
 
 def test_a_name_that_isnt_in_the_package() -> None:

@@ -33,7 +33,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
 
 
-app = Starlette(
+app: Starlette = Starlette(
     routes=[Route("/invoices", bill, methods=["POST"]), WebSocketRoute("/feed", feed)],
     middleware=[Middleware(AuthzMiddleware, authorizer=lambda: app.state.authz)],
     lifespan=lifespan,
