@@ -5,10 +5,10 @@ from typing import Self, Unpack
 from qeetid_authz.credentials.refusals import require_standing
 from qeetid_authz.errors import MalformedCredentialError, UnknownApiKeyError
 from qeetid_authz.principal import Bounds, Kind, Principal
-from qeetid_authz.testing.building import Building
+from qeetid_authz.testing.changing import Changing
 
 
-class InMemory(Building):
+class InMemory(Changing):
     """What both authorizers for tests share: facts, a clock, and credentials."""
 
     # Time

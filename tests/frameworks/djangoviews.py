@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from django.utils.decorators import method_decorator
 from django.views import View
 from rest_framework.decorators import api_view
 from rest_framework.renderers import JSONRenderer
@@ -48,6 +49,11 @@ class Sync(View):  # type: ignore[misc]
         return who(request)
 
 
+@method_decorator(requires(WRITE), name="dispatch")
+class Dispatched(Sync):
+    pass
+
+
 class Async(View):  # type: ignore[misc]
     async def get(self, request: HttpRequest) -> HttpResponse:
         return who(request)
@@ -70,6 +76,7 @@ urlpatterns = [
     path("async/open", who_async),
     path("rest/open", Open.as_view()),
     path("class/sync", requires(WRITE)(Sync.as_view())),
+    path("class/dispatched", Dispatched.as_view()),
     path("class/async", requires(WRITE)(Async.as_view())),
     path("rest/foreign", Foreign.as_view()),
     path("rest/outside", outside),

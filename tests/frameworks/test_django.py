@@ -83,9 +83,12 @@ async def test_awaited_under_asgi(view: str) -> None:
     assert [asyncio.get_running_loop()] == loops
 
 
-@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("kind", ["sync", "async", "dispatched"])
 def test_a_class(authz: InMemoryAuthorizer, kind: str) -> None:
-    """What `as_view()` gives can be wrapped, whatever its methods are."""
+    """What `as_view()` gives can be wrapped, whatever its methods are.
+
+    So can its `dispatch` be, if they aren't asynchronous.
+    """
     ann = authz.user("ann", WRITE)
 
     answer = get(f"/class/{kind}", authz.header_for(ann))
