@@ -64,17 +64,18 @@ def give_key(
 ) -> str:
     """Insert an API key of Acme's; returns its id."""
     secret = key.partition(".")[2]
-    id_ = add_key(
-        connection,
-        ACME,
-        key,
-        key_hash=key_hash or argon2id(secret),
-        expires_at=expires_at,
-    )
-    connection.execute(
-        "UPDATE auth.api_keys SET user_id = %s, scopes = %s WHERE id = %s",
-        (user, scopes or [], id_),
-    )
+    with connection.transaction():  # no replica sees it without its user and scopes
+        id_ = add_key(
+            connection,
+            ACME,
+            key,
+            key_hash=key_hash or argon2id(secret),
+            expires_at=expires_at,
+        )
+        connection.execute(
+            "UPDATE auth.api_keys SET user_id = %s, scopes = %s WHERE id = %s",
+            (user, scopes or [], id_),
+        )
     return id_
 
 
