@@ -4,10 +4,11 @@
         if authz.can(Principal.user(user_id, tenant_id), "billing:write"):
             ...
 
-`Authorizer` and `AsyncAuthorizer` are imported when first used, and a database driver
-when one is opened.
+`Authorizer`, `AsyncAuthorizer`, `SidecarClient` and `AsyncSidecarClient` are imported
+when first used, and a database driver when an authorizer is opened.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from qeetid_authz.decision.decision import Decision
@@ -30,9 +31,12 @@ from qeetid_authz.revision import Revision
 
 if TYPE_CHECKING:
     from qeetid_authz.authorizer import AsyncAuthorizer, Authorizer
+    from qeetid_authz.sidecar.asyncclient import AsyncSidecarClient
+    from qeetid_authz.sidecar.client import SidecarClient
 
 __all__ = [
     "AsyncAuthorizer",
+    "AsyncSidecarClient",
     "AuthenticationError",
     "Authorizer",
     "AuthzError",
@@ -50,6 +54,7 @@ __all__ = [
     "Reason",
     "Revision",
     "Semantics",
+    "SidecarClient",
     "UnavailableError",
     "can",
     "check",
@@ -59,9 +64,22 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("AsyncAuthorizer", "Authorizer"):
-        from qeetid_authz import authorizer  # noqa: PLC0415  (imports asyncio)
+_LAZY = {
+    "AsyncAuthorizer": "qeetid_authz.authorizer",
+    "AsyncSidecarClient": "qeetid_authz.sidecar.asyncclient",
+    "Authorizer": "qeetid_authz.authorizer",
+    "SidecarClient": "qeetid_authz.sidecar.client",
+}
 
-        return getattr(authorizer, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(_LAZY[name]), name)  # most import asyncio
+    except ModuleNotFoundError as error:
+        if error.name != "httptools":
+            raise
+        raise ImportError(
+            "asking a sidecar needs more; `pip install 'qeetid-authz[client]'`"
+        ) from error

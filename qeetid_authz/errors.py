@@ -6,6 +6,7 @@
     │   ├── RevisionUnseenError         it hasn't arrived yet
     │   └── RevisionForeignError        it was written in another life of the database
     ├── PermissionDenied            `require` was refused
+    ├── SidecarRefusedError         a sidecar doesn't take its client, or what it asks
     ├── DocumentError               a declarative document breaks its rules
     ├── ImportConflictError         a document contradicts the database
     ├── KeySetError                 what should hold public keys doesn't
@@ -42,7 +43,8 @@
     └── UnavailableError            a credential can't be judged now
         ├── StaleError              what is known of who there is, is too old
         ├── KeysUnavailableError    the issuer's keys aren't known
-        └── OverloadedError         too many credentials wait to be looked at
+        ├── OverloadedError         too many credentials wait to be looked at
+        └── SidecarUnavailableError a sidecar can't be asked
 
 Each class has a stable `code`. A message names the input and the remedy,
 starts in lower case and puts what the caller gave in backticks, unless that is a
@@ -98,6 +100,22 @@ class PermissionDenied(AuthzError):  # noqa: N818  (an outcome, and the agreed n
     def __init__(self, message: str, decision: "Decision") -> None:
         super().__init__(message)
         self.decision = decision
+
+
+class SidecarRefusedError(AuthzError):
+    """A sidecar doesn't take the credential of its client, or what the client asks.
+
+    How either is configured must change; no other attempt will do.
+
+    Attributes:
+        problem: the sidecar's own code for it, such as `apikey.invalid`.
+    """
+
+    code = "sidecar_refused"
+
+    def __init__(self, message: str, problem: str) -> None:
+        super().__init__(message)
+        self.problem = problem
 
 
 class DocumentError(AuthzError):
@@ -344,3 +362,17 @@ class OverloadedError(UnavailableError):
     """Too many credentials wait to be looked at."""
 
     code = "overloaded"
+
+
+class SidecarUnavailableError(UnavailableError):
+    """A sidecar can't be asked: it doesn't answer, can't tell, or isn't one.
+
+    Attributes:
+        cause: why, from the closed set of `docs/integrations/client.md`.
+    """
+
+    code = "sidecar_unavailable"
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause

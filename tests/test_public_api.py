@@ -25,6 +25,7 @@ EDGES = {
     "options",
     "postgres",
     "replicated",
+    "sidecar",
     "snapshots",
     "testing",
 }
@@ -35,10 +36,16 @@ PURE_WITHIN = {
     "credentials.jwks",
     "credentials.refusals",
     "credentials.tokens",
+    "sidecar.asking",
+    "sidecar.listing",
+    "sidecar.messages",
+    "sidecar.pending",
+    "sidecar.refusals",
+    "sidecar.wire",
     "snapshots.sealing",
 }
-LAZY = {"AsyncAuthorizer", "Authorizer"}
-FOR_TYPES = {"TYPE_CHECKING", "Any"}
+LAZY = {"AsyncAuthorizer", "AsyncSidecarClient", "Authorizer", "SidecarClient"}
+FOR_TYPES = {"TYPE_CHECKING", "Any", "import_module"}
 
 
 def import_everything() -> None:

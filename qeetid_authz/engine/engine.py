@@ -17,7 +17,7 @@ from qeetid_authz.decision.decision import (
 from qeetid_authz.decision.explain import Explanation, explain
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.engine.published import CREDENTIAL_MARGIN
-from qeetid_authz.engine.roster import Roster, require_principal
+from qeetid_authz.engine.roster import Roster, require_key, require_question
 from qeetid_authz.errors import NotOpenError, PermissionDenied
 from qeetid_authz.ids import Id, format_id, parse_id
 from qeetid_authz.index.holders import Holders
@@ -114,7 +114,7 @@ class Engine(Roster):
             self.require_seen(RevisionToken.parse(at_least))
 
     def _seat_and_ask(self, principal: Principal, key: str) -> bool:
-        _require_question(principal, key)
+        require_question(principal, key)
         with self._lock:
             self._require_index()
             return not self._must_refuse() and self._ask(principal, key)
@@ -166,7 +166,7 @@ class Engine(Roster):
             return self._decide(question, self._must_refuse())
 
     def _seat_and_check(self, principal: Principal, key: str) -> Decision:
-        _require_question(principal, key)
+        require_question(principal, key)
         with self._lock:
             index = self._require_index()
             if self._must_refuse():
@@ -198,7 +198,7 @@ class Engine(Roster):
             return [self._decide(question, is_refused) for question in asked]
 
     def _question(self, principal: Principal, key: str, ip: str | None) -> Question:
-        _require_question(principal, key)
+        require_question(principal, key)
         address = None if ip is None else parse_address(ip)
         return Question(principal, key, self._wall_clock(), address)
 
@@ -268,11 +268,7 @@ class Engine(Roster):
         """
         decision = self.check(principal, key, ip, at_least)
         if not decision:
-            raise PermissionDenied(
-                f"{principal.kind} `{principal.id}` may not `{key}` in tenant"
-                f" `{principal.tenant_id}`: {SENTENCES[decision.reason]}",
-                decision,
-            )
+            raise denial(principal, key, decision)
 
     def explain(
         self,
@@ -327,7 +323,7 @@ class Engine(Roster):
 
     def holdings(self, principal: Principal) -> tuple[list[str], Revision, float]:
         """The same with its revision, and the age of that in seconds."""
-        _require_question(principal, "")
+        require_question(principal, "")
         with self._lock:
             index = self._require_index()
             revision, age = self._basis.revision, self.age
@@ -363,7 +359,7 @@ class Engine(Roster):
         """
         tenant = parse_id(tenant_id)
         begin = b"" if after is None else parse_id(after)
-        _require_key(key)
+        require_key(key)
         if limit is not None and limit < 1:
             raise ValueError(f"a limit must be at least 1, not `{limit}`")
         with self._lock:
@@ -379,15 +375,14 @@ class Engine(Roster):
         return map(format_id, islice(holders, limit))
 
 
+def denial(principal: Principal, key: str, decision: Decision) -> PermissionDenied:
+    """What `require` raises of a decision that denies."""
+    return PermissionDenied(
+        f"{principal.kind} `{principal.id}` may not `{key}` in tenant"
+        f" `{principal.tenant_id}`: {SENTENCES[decision.reason]}",
+        decision,
+    )
+
+
 def _distinct(ordered: Iterable[Id]) -> Iterator[Id]:
     return (id_ for id_, _ in groupby(ordered))
-
-
-def _require_question(principal: Principal, key: str) -> None:
-    require_principal(principal)
-    _require_key(key)
-
-
-def _require_key(key: str) -> None:
-    if not isinstance(key, str):
-        raise TypeError(f"a permission key must be a string, not `{key!r}`")

@@ -82,3 +82,23 @@ def require_principal(principal: Principal) -> None:
             f"`{principal!r}` is no principal; make one with"
             " `Principal.user(user_id, tenant_id)`"
         )
+
+
+def require_key(key: str) -> None:
+    """Return when something can be a permission's key.
+
+    Raises:
+        TypeError: it is no string.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"a permission key must be a string, not `{key!r}`")
+
+
+def require_question(principal: Principal, key: str) -> None:
+    """Return when something can be asked.
+
+    Raises:
+        TypeError: one of the two is nothing of the kind.
+    """
+    require_principal(principal)
+    require_key(key)

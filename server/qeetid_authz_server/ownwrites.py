@@ -4,10 +4,8 @@ from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.errors import RevisionError, RevisionForeignError
+from qeetid_authz.sidecar.wire import AT_LEAST
 from qeetid_authz_server.problems import Code, Problem
-
-AT_LEAST = "X-Qeetid-At-Least"
-"""The header with the revision token of a transaction that must have been seen."""
 
 
 async def own_writes(request: web.Request, authorizer: AsyncAuthorizer) -> None:

@@ -15,7 +15,7 @@ from re import compile as compile_pattern
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from qeetid_authz.principal import Kind, Principal
-from qeetid_authz_server.ownwrites import AT_LEAST
+from qeetid_authz.sidecar.wire import AT_LEAST
 from qeetid_authz_server.problems import Problem
 from qeetid_authz_server.query import parse_pairs
 from qeetid_authz_server.questions import read_id, read_permission

@@ -1,7 +1,7 @@
 """`POST /v1/check/batch`: many questions about one tenant, at one revision."""
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.ids import Id
@@ -9,6 +9,7 @@ from qeetid_authz.revision import Revision
 from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.counts import DECIDED, decided_without_reasons
+from qeetid_authz_server.jsonbodies import read_json
 from qeetid_authz_server.ownwrites import own_writes
 from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.questions import (
@@ -71,12 +72,8 @@ class BatchRoute:
         """
         caller = await self._gate.identify(request)
         self._gate.require_may_ask(caller)
-        encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
-        if request.content_type != "application/json" or encoding != "identity":
-            raise Problem(Code.UNSUPPORTED_MEDIA_TYPE)
-        async with self._bodies.arriving(Code.BAD_REQUEST):
-            body = await request.read()
-        batch = self._read(body)
+        batch = await read_json(request, self._bodies, _decoder)
+        self._require_few(batch.checks)
         tenant = read_id(batch.tenant_id.encode(), "tenant_id")
         require_same_tenant(caller, tenant)
         address = _address(batch)
@@ -88,17 +85,12 @@ class BatchRoute:
         request[DECIDED] = decided_without_reasons("batch", allowed, denied, revision)
         return decision_response(_encode(answers, revision), revision, age)
 
-    def _read(self, body: bytes) -> Batch:
-        try:
-            batch = _decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Problem(Code.BAD_REQUEST, f"invalid body: {error}") from None
-        if len(batch.checks) > self._limit:
+    def _require_few(self, checks: list[Item]) -> None:
+        if len(checks) > self._limit:
             raise Problem(
                 Code.BATCH_TOO_LARGE,
-                f"{len(batch.checks)} checks; at most {self._limit} are taken",
+                f"{len(checks)} checks; at most {self._limit} are taken",
             )
-        return batch
 
 
 def _address(batch: Batch) -> str | None:

@@ -3,12 +3,14 @@
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from qeetid_authz.sidecar.wire import DECISIONS, HELD, PRINCIPAL, WHO_CAN
 from qeetid_authz_server.clients import Clients
 from qeetid_authz_server.introspection import Introspection
 from qeetid_authz_server.metrics import Instruments, SidecarCollector
 from qeetid_authz_server.parts import Family, Parts
 from qeetid_authz_server.routes.batch import BatchRoute
 from qeetid_authz_server.routes.check import CheckRoute
+from qeetid_authz_server.routes.decisions import DecisionsRoutes
 from qeetid_authz_server.routes.discovery import (
     CONFIGURATION_PATH,
     JWKS_PATH,
@@ -16,16 +18,20 @@ from qeetid_authz_server.routes.discovery import (
 )
 from qeetid_authz_server.routes.document import DOCUMENT_PATH, document
 from qeetid_authz_server.routes.health import HealthRoutes
+from qeetid_authz_server.routes.holders import HoldersRoute
 from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS, IntrospectRoute
 from qeetid_authz_server.routes.metrics import METRICS_PATH, MetricsRoute
 from qeetid_authz_server.routes.permissions import PermissionsRoute
+from qeetid_authz_server.routes.principal import PrincipalRoute
 from qeetid_authz_server.routes.whoami import WhoamiRoute
 
 
 def questions(parts: Parts) -> Family:
-    """Who may do what, as Qeet ID's server is asked."""
+    """Who may do what, as Qeet ID's server is asked and as its library is."""
     authorizer, gate = parts.authorizer, parts.gate
-    batch = BatchRoute(authorizer, gate, parts.bodies, parts.settings.batch_limit)
+    bodies, limit = parts.bodies, parts.settings.batch_limit
+    batch = BatchRoute(authorizer, gate, bodies, limit)
+    decisions = DecisionsRoutes(authorizer, gate, bodies, limit)
     return Family(
         [
             _get("/v1/check", CheckRoute(authorizer, gate).get),
@@ -35,6 +41,10 @@ def questions(parts: Parts) -> Family:
                 PermissionsRoute(authorizer, gate).get,
             ),
             _get("/v1/whoami", WhoamiRoute(authorizer, gate).get),
+            web.post(DECISIONS, decisions.decisions),
+            web.post(HELD, decisions.held),
+            _get(WHO_CAN, HoldersRoute(authorizer, gate).get),
+            _get(PRINCIPAL, PrincipalRoute(gate).get),
         ]
     )
 
