@@ -36,7 +36,8 @@ class AsyncSidecarClient(Client):
         return await cls(address, **options).__aenter__()
 
     async def __aenter__(self) -> Self:
-        self._open()
+        if not self._open():
+            return self
         try:
             await self._ask(self._asking.basis())
         except BaseException:

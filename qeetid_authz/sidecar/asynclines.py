@@ -64,8 +64,6 @@ class AsyncLines:
                     address.port,
                     ssl=self._context,
                 )
-        except TimeoutError:
-            raise
         except OSError as error:
             detail = f"it takes no connection ({error.strerror or error})"
             raise Unanswered("unreachable", detail) from None

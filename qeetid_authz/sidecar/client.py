@@ -57,7 +57,8 @@ class SidecarClient(Client):
         return cls(address, **options).__enter__()
 
     def __enter__(self) -> Self:
-        self._open()
+        if not self._open():
+            return self
         try:
             self._ask(self._asking.basis())
         except BaseException:

@@ -65,15 +65,14 @@ class Lines:
 
     def _kept_line(self) -> "_Line | None":
         """The connection that was used last, if it is still good."""
-        while self._kept:
+        while True:
             try:
                 line = self._kept.pop()
-            except IndexError:
-                break
+            except IndexError:  # Another thread was quicker.
+                return None
             if line.is_good():
                 return line
             line.close()
-        return None
 
     def close(self) -> None:
         """Close what isn't in use now, and the rest when it no longer is."""

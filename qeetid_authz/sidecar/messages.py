@@ -97,12 +97,21 @@ class Writing:
 class Reading:
     """One reply as it comes in, piece by piece; the parser calls its `on_` methods."""
 
-    __slots__ = ("_body", "_is_json", "_is_over", "_is_whole", "_parser", "_size")
+    __slots__ = (
+        "_body",
+        "_is_json",
+        "_is_last",
+        "_is_over",
+        "_is_whole",
+        "_parser",
+        "_size",
+    )
 
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
         self._body: list[bytes] = []
         self._is_json = False
+        self._is_last = True
         self._is_whole = False
         self._is_over = False
         self._size = 0
@@ -125,7 +134,7 @@ class Reading:
                 self._parser.get_status_code(),
                 self._is_json,
                 b"".join(self._body),
-                not self._parser.should_keep_alive(),
+                self._is_last,
             )
         if self._size > SIZE_LIMIT:
             raise Unanswered("garbled", f"its answer exceeds {SIZE_LIMIT} bytes")
@@ -147,3 +156,4 @@ class Reading:
     def on_message_complete(self) -> None:
         """It is whole."""
         self._is_whole = True
+        self._is_last = not self._parser.should_keep_alive()

@@ -50,17 +50,21 @@ class Client:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._address.name!r})"
 
-    def _open(self) -> None:
-        if self._why_not not in (None, _UNOPENED):
+    def _open(self) -> bool:
+        """Whether it is open now, and wasn't before.
+
+        Raises:
+            NotOpenError: it was closed, or is another process's.
+        """
+        if self._why_not is None:
+            return False
+        if self._why_not is not _UNOPENED:
             raise NotOpenError(self._why_not)
         self._why_not = None
+        return True
 
     def _shut(self, why: str = _CLOSED) -> None:
         self._why_not = why
-
-    def _after_fork(self) -> None:
-        """In a child the connections are the parent's, and so are the answers."""
-        self._shut(_FORKED)
 
     def _begin(self, request: Request) -> tuple[bytes, float, float]:
         """What to send, when that is, and by when the reply must have come.
@@ -85,9 +89,9 @@ class Client:
 
 
 def _shut_all() -> None:
+    """In a child the connections are the parent's, and so are the answers."""
     for client in _clients:
-        client._after_fork()  # noqa: SLF001
+        client._shut(_FORKED)  # noqa: SLF001
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_shut_all)
+os.register_at_fork(after_in_child=_shut_all)

@@ -56,9 +56,11 @@ def parse_address(text: str) -> Address:
         return Address(text, "", path=path)
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port, parts = "", 0, urlsplit("")
+    if port is None:
+        port = _PORTS.get(parts.scheme, 0)
     is_bare = parts.path in ("", "/") and not parts.query and not parts.fragment
     if not (host and port and is_bare and parts.scheme in _PORTS and text.isascii()):
         raise ValueError(

@@ -46,15 +46,8 @@ class Everything:
         }
 
     def rewrite(self, tables: Tables) -> None:
-        """Make the database hold these tables, by SQL a user might write."""
-        with self.connection.transaction():
-            for relation in ("user_roles", "group_roles", "role_permissions"):
-                self.connection.execute(f"DELETE FROM rbac.{relation}")
-            self.connection.execute("DELETE FROM tenant.group_members")
-            self.connection.execute("DELETE FROM rbac.permissions")
-            self.connection.execute('DELETE FROM "user".users')
-            self.connection.execute("DELETE FROM tenant.tenants")
-            write(tables, self.connection)
+        """Make the database hold these tables, and everybody see them."""
+        rewrite(self.connection, tables)
         self.wait()
 
     def wait(self) -> None:
@@ -88,6 +81,18 @@ class Everything:
             got = sorted((step["via"], step["granted_by"]) for step in body["paths"])
             assert expected == got
             assert bool(expected) is body["allowed"]
+
+
+def rewrite(connection: psycopg.Connection, tables: Tables) -> None:
+    """Make a database hold these tables, by SQL a user might write."""
+    with connection.transaction():
+        for relation in ("user_roles", "group_roles", "role_permissions"):
+            connection.execute(f"DELETE FROM rbac.{relation}")
+        connection.execute("DELETE FROM tenant.group_members")
+        connection.execute("DELETE FROM rbac.permissions")
+        connection.execute('DELETE FROM "user".users')
+        connection.execute("DELETE FROM tenant.tenants")
+        write(tables, connection)
 
 
 def _target(tenant: str, user: str, key: str) -> str:

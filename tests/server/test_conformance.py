@@ -39,11 +39,18 @@ described = from_dict(
 )
 
 
-def about_acme(values: dict[str, Any] | None, name: str) -> None:
+def about_acme(values: Any, name: str) -> None:
     """Ask about the caller's tenant where any is asked about; others are refused."""
-    given = (values or {}).get(name)
-    if values is not None and isinstance(given, str) and ID.fullmatch(given):
+    if isinstance(values, list):
+        for each in values:
+            about_acme(each, name)
+    if not isinstance(values, dict):
+        return
+    given = values.get(name)
+    if isinstance(given, str) and ID.fullmatch(given):
         values[name] = ACME
+    for member in ("questions", "principal"):
+        about_acme(values.get(member), name)
 
 
 def with_a_token(case: Case[Any]) -> None:
@@ -62,7 +69,7 @@ def test_who_is_known_is_answered_as_described(
     with_a_token(case)
     about_acme(case.query, "tenant_id")
     about_acme(case.path_parameters, "tenant")
-    about_acme(case.body if isinstance(case.body, dict) else None, "tenant_id")
+    about_acme(case.body, "tenant_id")
     case.call_and_validate(
         base_url=strict_office.base_url,
         headers={"Authorization": f"ApiKey {ACME_KEY}"},

@@ -16,6 +16,8 @@ from qeetid_authz_server.questions import read_id, require_same_tenant
 from qeetid_authz_server.responses import decision_response
 from qeetid_authz_server.wire import encode
 
+_PARAMETERS = frozenset({b"permission", b"after", b"limit"})
+
 
 class HoldersRoute:
     """Lists who holds a permission."""
@@ -36,6 +38,8 @@ class HoldersRoute:
         require_same_tenant(caller, tenant)
         self._gate.require_may_ask(caller)
         query = parse_query(request.raw_path)
+        if not query.keys() <= _PARAMETERS:
+            raise Problem(Code.BAD_REQUEST, "unknown parameter")
         key, after, limit = _key(query), _after(query), _limit(query)
         await own_writes(request, self._engine)
         found = self._engine.who_can(
