@@ -175,6 +175,16 @@ def test_judging_tokens_names_its_extra(bare: Path) -> None:
     )
 
 
+def test_asking_a_sidecar_names_its_extra(bare: Path) -> None:
+    """What speaks HTTP says how to install it."""
+    done = run(bare, "-c", "from qeetid_authz import SidecarClient")
+
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == (
+        "ImportError: asking a sidecar needs more; `pip install 'qeetid-authz[client]'`"
+    )
+
+
 def test_the_extra_is_enough_to_follow(wheel: Path, tmp_path: Path) -> None:
     """With `[postgres]` a database is migrated and followed; nothing else is needed."""
     python = new_environment(tmp_path)

@@ -6,6 +6,7 @@ from typing import Self, TypeVar, Unpack
 
 from qeetid_authz.decision.decision import Decision
 from qeetid_authz.decision.explain import Explanation
+from qeetid_authz.engine.defaults import Answering
 from qeetid_authz.engine.engine import denial
 from qeetid_authz.principal import Principal
 from qeetid_authz.revision import Revision
@@ -19,7 +20,7 @@ from qeetid_authz.sidecar.options import Given
 _T = TypeVar("_T")
 
 
-class SidecarClient(Client):
+class SidecarClient(Client, Answering):
     """Asks a sidecar what an `Authorizer` is asked, by the same methods.
 
     A context manager, for any number of threads of one process. A question is sent

@@ -7,7 +7,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from qeetid_authz import NotOpenError, Principal, Reason, SidecarClient
+import qeetid_authz
+from qeetid_authz import (
+    AsyncSidecarClient,
+    NotOpenError,
+    Principal,
+    Reason,
+    SidecarClient,
+)
 from qeetid_authz.errors import (
     ApiKeyExpiredError,
     AuthenticationError,
@@ -331,3 +338,19 @@ def test_before_it_is_open(here: Office) -> None:
             assert same is client
     with pytest.raises(NotOpenError, match="is closed"), client:
         pass
+
+
+def test_it_can_be_the_applications_one_authorizer(here: Office) -> None:
+    """Code that asks without passing it around asks the sidecar; no task's client may."""
+    url = here.base_url
+    try:
+        with SidecarClient.open(url, api_key=ACME_KEY, timeout=10) as client:
+            qeetid_authz.configure(client)
+            assert qeetid_authz.can(ann, KEY)
+            assert qeetid_authz.check(ann, UNHELD_KEY).reason is Reason.NO_GRANT
+            assert qeetid_authz.explain(ann, KEY).paths
+            qeetid_authz.require(ann, KEY)
+        with pytest.raises(TypeError, match="is no authorizer"):
+            qeetid_authz.configure(AsyncSidecarClient(url))  # type: ignore[arg-type]
+    finally:
+        qeetid_authz.configure(None)
