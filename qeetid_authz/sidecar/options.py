@@ -7,7 +7,7 @@ from math import inf
 from typing import NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
-TIMEOUT = 0.25  # seconds
+TIMEOUT = 0.5  # seconds
 AT_LEAST_TIMEOUT = 1.0  # seconds
 CONNECTIONS = 64
 
