@@ -53,12 +53,14 @@ class Lines:
             is_kept = False
             try:
                 reply = line.exchange(request, deadline)
-                is_kept = not (reply.is_last or self._is_closed)
+                is_kept = not reply.is_last
             finally:
                 if is_kept:
                     self._kept.append(line)
                 else:
                     line.close()
+            if self._is_closed:
+                self.close()
             return reply
         finally:
             self._slots.release()

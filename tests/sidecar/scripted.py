@@ -68,6 +68,12 @@ class Scripted:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
+    def is_left(self) -> bool:
+        """Whether everybody hangs up, within five seconds."""
+        for serving in self._threads[1:]:
+            serving.join(5)
+        return not any(each.is_alive() for each in self._threads[1:])
+
     def push(self, data: bytes) -> None:
         """Say something on every connection that nobody asked for."""
         for each in self._open:

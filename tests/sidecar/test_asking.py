@@ -1,6 +1,7 @@
 """A client and a real sidecar: over TCP, a Unix socket and TLS, and what they can't ask."""
 
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import qeetid_authz
 from qeetid_authz import (
     AsyncSidecarClient,
+    Authorizer,
     NotOpenError,
     Principal,
     Reason,
@@ -354,3 +356,28 @@ def test_it_can_be_the_applications_one_authorizer(here: Office) -> None:
             qeetid_authz.configure(AsyncSidecarClient(url))  # type: ignore[arg-type]
     finally:
         qeetid_authz.configure(None)
+
+
+LEFT_OUT = {
+    *("account", "api_key", "api_keys", "agent", "clients", "standing"),
+    *("can_many", "holdings", "principal_for", "from_facts"),
+    *("prepare", "publish", "expire", "expire_credentials", "shut", "chore"),
+    *("require_open", "require_seen", "is_loaded", "is_stale", "semantics"),
+    *("authentication", "seats", "sizes", "feed_failed"),
+}
+"""What an authorizer has besides: for its own parts, and for the sidecar."""
+
+
+@pytest.mark.parametrize("client", [SidecarClient, AsyncSidecarClient])
+def test_it_has_the_authorizers_methods(client: Any) -> None:
+    """With the same parameters, so that one is taken for the other."""
+    left_out = LEFT_OUT | ({"close"} if client is AsyncSidecarClient else set())
+    public = {name for name in dir(Authorizer) if not name.startswith("_")}
+    mine = {name for name in dir(client) if not name.startswith("_")}
+
+    assert public - left_out == mine - {"aclose"}
+    for name in public - left_out - {"open"}:
+        method = getattr(Authorizer, name)
+        if callable(method):
+            given = list(signature(method).parameters.values())
+            assert given == list(signature(getattr(client, name)).parameters.values())

@@ -221,6 +221,29 @@ async def test_what_is_not_awaited_allows_nothing(here: Office) -> None:
         assert (await client.check(ann, UNHELD_KEY)).reason is Reason.NO_GRANT
 
 
+def test_closing_while_a_question_is_under_way(opening: Opening) -> None:
+    """It is answered yet, and its connection closed then."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold(_: bytes) -> bytes:
+        asked.set()
+        assert go_on.wait(5)
+        return ALLOWED
+
+    with (
+        Scripted() as scripted,
+        opening(scripted.url) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        scripted.says = hold
+        under_way = pool.submit(client.can, ann, KEY)
+        assert asked.wait(5)
+        client.close()
+        go_on.set()
+        assert under_way.result(5)
+        assert scripted.is_left()
+
+
 def test_no_time_left() -> None:
     """Nothing is sent after the deadline."""
     with Scripted() as scripted:
