@@ -1,5 +1,6 @@
 """A sidecar asked by tasks of an event loop."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Self, TypeVar, Unpack
 
@@ -48,10 +49,15 @@ class AsyncSidecarClient(Client):
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
+    def close(self) -> None:
+        """Ask nothing any more, and hang up as soon as the loop runs."""
+        self._shut()
+        self._lines.close()
+
     async def aclose(self) -> None:
         """Ask nothing any more. Closing twice is harmless."""
         self._shut()
-        await self._lines.close()
+        await asyncio.gather(*self._lines.close())
 
     async def _ask(self, asked: Asked[_T]) -> _T:
         request, sent_at, deadline = self._begin(asked.request)

@@ -69,13 +69,17 @@ class AsyncLines:
             raise Unanswered("unreachable", detail) from None
         return line
 
-    async def close(self) -> None:
-        """Close what isn't in use now, and the rest when it no longer is."""
+    def close(self) -> list[asyncio.Future[None]]:
+        """Close what isn't in use now, and the rest when it no longer is.
+
+        Returns:
+            What is done when the former is closed.
+        """
         self._is_closed = True
         kept, self._kept = self._kept, []
         for line in kept:
             line.close()
-        await asyncio.gather(*(line.lost for line in kept))
+        return [line.lost for line in kept]
 
 
 class _Line(asyncio.Protocol):

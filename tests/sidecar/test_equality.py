@@ -1,6 +1,7 @@
 """A sidecar's client says what an authorizer over the same database says."""
 
 from contextlib import ExitStack
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -8,13 +9,18 @@ import psycopg
 import pytest
 
 from qeetid_authz import Authorizer, PermissionDenied, Principal, Semantics
+from qeetid_authz.errors import ApiKeyExpiredError, AuthzError, TenantlessTokenError
 from qeetid_authz.principal import Kind
 from qeetid_authz.sidecar import listing
 from tests.integration.following import eventually
 from tests.integration.test_equivalence import rewrite
+from tests.integration.world import AGENT, AGENT_KEY, ANNS_KEY, SERVICE, SESSION
 from tests.principals import ADDRESSES, random_principal
+from tests.server.bearers import READING_AGENT, Office, now
 from tests.server.sidecars import sidecar
-from tests.sidecar.clients import KINDS, Opened
+from tests.server.town import ACME_KEY, ANN, BOB, KEY, NOBODY, SUE
+from tests.sidecar.clients import KINDS, Opened, of_every_kind
+from tests.sidecar.conftest import LATE_KEY
 from tests.writes import SCOPES, TENANTS, USERS, random_tables
 
 WORLDS = {Semantics.STRICT: 3, Semantics.MIRROR: 2}
@@ -107,3 +113,58 @@ def test_every_method_is_the_authorizers(
         for key in ODD:
             both.assert_alike(plain, key, None)
             both.assert_all_alike([(plain, key)])
+
+
+def test_everybody_is_recognised_alike(
+    here: Office, settled_database: str, tmp_path: Path
+) -> None:
+    """By credentials of every kind; a refusal is of the authorizer's class or above."""
+    jwks = tmp_path / "jwks.json"
+    jwks.write_bytes(here.issuer.as_jwks())
+    end = now() + 600
+    headers = [
+        here.user(sid=SESSION, exp=end),
+        here.user(scope=f"z {KEY}", exp=end),
+        here.user(BOB, act={"sub": AGENT}, exp=end),
+        here.user(READING_AGENT, exp=end),
+        here.agent(AGENT, scope=AGENT_KEY, exp=end),
+        here.service(SERVICE, exp=end),
+        f"ApiKey {ACME_KEY}",
+        f"ApiKey  {ANNS_KEY} ",
+        f"ApiKey {LATE_KEY}",
+        "ApiKey qk_nobody.x",
+        "ApiKey nothing",
+        "Bearer nothing",
+        "Basic nothing",
+        "",
+        here.user(ANN, NOBODY),
+        here.user(SUE),
+        here.user(exp=1),
+        here.user(aud="others"),
+        here.user(act={"sub": NOBODY}),
+        here.agent(NOBODY),
+        here.service(NOBODY),
+    ]
+    with (
+        Authorizer.open(settled_database, jwks=str(jwks)) as authz,
+        of_every_kind(here.base_url, api_key=ACME_KEY) as clients,
+    ):
+        seen = set()
+        for header in headers:
+            expected = _recognised(authz, header)
+            seen.add(type(expected))
+            for client in clients:
+                said = _recognised(client, header)
+                if isinstance(expected, Principal):
+                    assert expected == said
+                else:
+                    assert isinstance(expected, type(said))
+                    assert type(said) is not AuthzError
+    assert {Principal, ApiKeyExpiredError, TenantlessTokenError} < seen
+
+
+def _recognised(authz: Any, header: str) -> Any:
+    try:
+        return authz.authenticate(header)
+    except AuthzError as error:
+        return error
