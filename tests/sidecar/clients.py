@@ -9,6 +9,7 @@ from threading import Thread
 from typing import Any
 
 from qeetid_authz import AsyncSidecarClient, SidecarClient
+from tests.server.sidecars import eventually
 
 PATIENT = {"timeout": 10.0}
 """What a client of a test is told, lest it fail on a machine that is busy."""
@@ -91,3 +92,13 @@ def hurry(client: Any, timeout: float = 0.05) -> None:
     """Let a client that is open wait no longer than this."""
     client = client.client if isinstance(client, OnALoop) else client
     client._told = replace(client._told, timeout=timeout)
+
+
+def catch_up(client: Any) -> None:
+    """Wait until what was sent on the connection that is kept has come."""
+    if isinstance(client, OnALoop):
+        (line,) = client.client._lines._kept  # type: ignore[union-attr]
+        eventually(line._transport.is_closing)
+    else:
+        (line,) = client._lines._kept
+        assert line._poll.poll(5000)

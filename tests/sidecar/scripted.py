@@ -78,7 +78,6 @@ class Scripted:
         """Say something on every connection that nobody asked for."""
         for each in self._open:
             each.sendall(data)
-        self._ended.wait(0.05)  # for it to arrive
 
     def _begin(self, work: Callable[[], None]) -> None:
         thread = Thread(target=work)
