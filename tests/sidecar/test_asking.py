@@ -58,6 +58,7 @@ def assert_answers(client: Any) -> None:
     assert client.can(ann, KEY)
     assert not client.can(ann, UNHELD_KEY)
     assert client.check(ann, KEY)
+    client.require(ann, KEY)
 
 
 def test_over_tcp(opening: Opening, here: Office) -> None:
@@ -163,12 +164,12 @@ def test_writes_that_do_not_arrive(
 ) -> None:
     """They are waited for longer than other answers, and then refused by their code."""
     with (
-        sidecar(town, at_least_timeout=0.4, caller_auth="off") as base_url,
+        sidecar(town, at_least_timeout=0.2, caller_auth="off") as base_url,
         opening(base_url, at_least_timeout=5) as client,
         connection.transaction(force_rollback=True),
     ):
         token = revoke(connection)
-        hurry(client, 0.3)
+        hurry(client, 0.1)
         for ask in (client.can, client.check):
             with pytest.raises(RevisionUnseenError, match="ask again"):
                 ask(ann, KEY, at_least=token)

@@ -154,7 +154,8 @@ def test_one_that_says_something_else(
     opening: Opening, said: bytes | None, cause: str
 ) -> None:
     """Whatever isn't the answer to the question is none, and never allows."""
-    with Scripted() as scripted, opening(scripted.url) as client:
+    options = {"at_least_timeout": 0.05}
+    with Scripted() as scripted, opening(scripted.url, **options) as client:
         scripted.says = lambda _: said
         hurry(client, 0.05 if cause == "timeout" else 10)
         assert_denied(client)
