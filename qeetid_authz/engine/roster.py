@@ -1,5 +1,7 @@
 """Who there is at the current revision, for those who tell credentials apart."""
 
+from functools import reduce
+from operator import or_
 from typing import Unpack
 
 from qeetid_authz.decision.reasons import Reason
@@ -33,6 +35,35 @@ class Roster(Published):
             is_key = identities.api_keys.get(subject) is not None
             kind = Kind.API_KEY if is_key else identities.kind(subject)
         return Principal.of(kind, subject, tenant, **bounds)
+
+    def kind_of(self, subject: Id) -> Kind:
+        """What an id is that is given for a user's: that, a machine's, or nobody's."""
+        return self._require_index().identities.kind(subject)
+
+    def belongs(self, tenant: Id, subject: Id) -> bool:
+        """Whether somebody has a role or is in a group in a tenant, active or not."""
+        with self._lock:
+            entry = self._require_index().tenants.get(tenant)
+            return entry is not None and entry.profile(subject) is not None
+
+    def credentialed(self, tenant: Id, kind: Kind) -> list[Id]:
+        """The API keys, service principals or agents of a tenant, active or not."""
+        with self._lock:
+            identities = self._require_index().identities
+            if kind is Kind.API_KEY:
+                rows = identities.api_keys.rows.items()
+                return sorted(id_ for id_, key in rows if key.tenant == tenant)
+            is_agent = kind is Kind.AGENT
+            machines = identities.agents if is_agent else identities.services
+            return [id_ for id_, _ in machines.named(tenant)]
+
+    def bundled(self, tenant: Id) -> list[str]:
+        """The permission keys that roles of a tenant bundle, sorted."""
+        with self._lock:
+            index = self._require_index()
+            entry = index.tenants.get(tenant)
+            masks = [] if entry is None else [index.roles[r].mask for r in entry.roles]
+            return index.vocabulary.keys(reduce(or_, masks, 0))
 
     def api_key(self, id_: Id) -> ApiKey | None:
         """The row of an API key, or None."""
