@@ -9,6 +9,7 @@ from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.postgres.lookups import Lookups
 from qeetid_authz.postgres.refreshtokens import RefreshTokens
 from qeetid_authz_server.addresses import UnixAddress
+from qeetid_authz_server.authzen.family import make as authzen
 from qeetid_authz_server.bodies import Bodies
 from qeetid_authz_server.callers import Gate
 from qeetid_authz_server.clients import Clients
@@ -77,6 +78,7 @@ def make_app(settings: Settings) -> web.Application:
         questions(parts),
         tokens(parts, clients, introspection),
         watching(parts, instruments),
+        authzen(parts),
     ):
         app.add_routes(family.routes)
         app.cleanup_ctx.extend(family.resources)

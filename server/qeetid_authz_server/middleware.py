@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection
 from time import perf_counter
+from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -29,6 +30,9 @@ from qeetid_authz_server.responses import (
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
+
+GIVEN_ID: Final = web.RequestKey("given_id", str)
+"""Under this key a request holds its caller's own id, to be echoed whatever it is."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +63,7 @@ def make_guard(
             response = await _answer(request, handler, request_id)
         finally:
             health.in_flight -= 1
-        response.headers["X-Request-Id"] = request_id
+        response.headers["X-Request-Id"] = request.get(GIVEN_ID, request_id)
         if request.path in never_stored:
             response.headers.update(NOT_STORED)
         if health.draining:

@@ -32,6 +32,7 @@ class Code(StrEnum):
     FORM_INVALID = "oidc.form_invalid"
     FORM_TOO_LARGE = "oidc.form_too_large"
     BATCH_TOO_LARGE = "batch_too_large"
+    BODY_TOO_LARGE = "body_too_large"
     REVISION_UNSEEN = "revision_unseen"
     REVISION_FOREIGN = "revision_foreign"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
@@ -63,6 +64,7 @@ _KINDS = MappingProxyType(
         # The sidecar's.
         Code.FORM_TOO_LARGE: _Kind(413, "The form is too large."),
         Code.BATCH_TOO_LARGE: _Kind(413, "The batch is too large."),
+        Code.BODY_TOO_LARGE: _Kind(413, "The body is too large."),
         # Not retryable without a thought: each has waited for long already.
         Code.REVISION_UNSEEN: _Kind(409, "What you wrote hasn't arrived here yet."),
         Code.REVISION_FOREIGN: _Kind(

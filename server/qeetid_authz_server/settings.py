@@ -29,6 +29,8 @@ from qeetid_authz.options import (
 )
 from qeetid_authz.postgres.connecting import UNREADABLE, read_dsn
 from qeetid_authz_server.addresses import Address, UnixAddress, parse_address
+from qeetid_authz_server.authzen.mapping import DEFAULT_PATTERN, KeyPattern
+from qeetid_authz_server.publicurls import require_public_url
 
 PREFIX = "QEETID_AUTHZ_"
 DATABASE_MISSING = (
@@ -43,6 +45,13 @@ class CallerAuth(StrEnum):
 
     REQUIRED = "required"
     OFF = "off"
+
+
+class SubjectIds(StrEnum):
+    """How AuthZEN's searches call users."""
+
+    UUID = "uuid"
+    EMAIL = "email"
 
 
 class LogLevel(StrEnum):
@@ -91,7 +100,12 @@ class Settings(BaseSettings):
         leeway: seconds by which the issuer's clock may differ.
         max_token_life: seconds that a token of a session may live at most.
         caller_auth: `required`, or `off` where every caller may be trusted.
-        batch_limit: checks in one batch, at most.
+        batch_limit: checks in one batch, and evaluations in one request, at most.
+        public_url: where callers reach the sidecar, `https:`; by default AuthZEN's
+            metadata isn't served.
+        authzen_key: how an action on a type of resource makes a permission key.
+        authzen_instances: whether permissions `{type}:{id}:{action}` count as well.
+        authzen_subject_id: whether searches call users by `uuid` or by `email`.
         fast_path: whether plain checks and introspections of known tokens are answered
             before they reach the framework; the answers are the same.
         log_level: `debug`, `info`, `warning` or `error`.
@@ -123,6 +137,10 @@ class Settings(BaseSettings):
     )
     caller_auth: CallerAuth = CallerAuth.REQUIRED
     batch_limit: int = Field(10_000, ge=1)
+    public_url: str | None = None
+    authzen_key: str = DEFAULT_PATTERN
+    authzen_instances: bool = False
+    authzen_subject_id: SubjectIds = SubjectIds.UUID
     fast_path: bool = True
     log_level: LogLevel = LogLevel.INFO
     at_least_timeout: float = Field(AT_LEAST_TIMEOUT, gt=0, allow_inf_nan=False)
@@ -195,6 +213,7 @@ class Settings(BaseSettings):
         "tls_certificate",
         "tls_key",
         "snapshot_dir",
+        "public_url",
         mode="before",
     )
     @classmethod
@@ -213,6 +232,30 @@ class Settings(BaseSettings):
                 " authentication, or listen on a loopback address or a Unix socket"
             )
         return auth
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_public_url(cls, text: str | None) -> str | None:
+        if text is not None:
+            require_public_url(text)
+        return text
+
+    @field_validator("authzen_key")
+    @classmethod
+    def _is_key_pattern(cls, text: str) -> str:
+        KeyPattern.parse(text)
+        return text
+
+    @field_validator("authzen_instances")
+    @classmethod
+    def _is_told_apart(cls, has_instances: bool, known: ValidationInfo) -> bool:  # noqa: FBT001  (pydantic's)
+        pattern = known.data.get("authzen_key")
+        if has_instances and pattern and KeyPattern.parse(pattern).is_of_instances:
+            raise ValueError(
+                "takes every key of three parts for one of an instance, which those of"
+                f" {PREFIX}AUTHZEN_KEY `{pattern}` have, too; let that have fewer colons"
+            )
+        return has_instances
 
     @field_validator("poll_interval")
     @classmethod

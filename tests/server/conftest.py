@@ -8,7 +8,7 @@ import pytest
 from qeetid_authz.postgres.embedded import Server
 from tests.fixtures.postgres import new_database
 from tests.server.bearers import Office, office, settle
-from tests.server.sidecars import request, sidecar
+from tests.server.sidecars import EVERYTHING, request, sidecar
 from tests.server.town import ACME_KEY, OTHER_KEY, build, target
 
 
@@ -24,7 +24,7 @@ def town_database(cluster: Server, template: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def strict(town_database: str) -> Iterator[str]:
     """The base URL of a sidecar with strict semantics."""
-    with sidecar(town_database, batch_limit=20) as base_url:
+    with sidecar(town_database, batch_limit=20, **EVERYTHING) as base_url:
         yield base_url
 
 
@@ -54,7 +54,7 @@ def settled_database(cluster: Server, template: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def strict_office(settled_database: str) -> Iterator[Office]:
     """A sidecar that takes tokens, with strict semantics."""
-    with office(settled_database) as strict:
+    with office(settled_database, **EVERYTHING) as strict:
         yield strict
 
 

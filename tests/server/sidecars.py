@@ -15,6 +15,12 @@ from qeetid_authz_server.addresses import TcpAddress, UnixAddress, parse_address
 from qeetid_authz_server.serving import serve
 from qeetid_authz_server.settings import Settings
 
+EVERYTHING: dict[str, Any] = {
+    "public_url": "https://authz.example",
+    "authzen_instances": True,
+}
+"""Settings by which a sidecar offers all that it can."""
+
 _PATIENCE = 10.0  # seconds
 
 

@@ -34,7 +34,17 @@ ID = re.compile(DOCUMENT["components"]["schemas"]["Id"]["pattern"])
 described = from_dict(
     DOCUMENT,
     config=schemathesis.Config.from_dict(
-        {"generation": {"deterministic": True, "max-examples": 25, "database": "none"}}
+        {
+            "generation": {
+                "deterministic": True,
+                "max-examples": 25,
+                "database": "none",
+            },
+            # Twice five routes, whose bodies differ in little.
+            "operations": [
+                {"include-tag": "authzen", "generation": {"max-examples": 5}}
+            ],
+        }
     ),
 )
 
@@ -61,12 +71,20 @@ def with_a_token(case: Case[Any]) -> None:
         del headers["X-Qeetid-At-Least"]
 
 
+def without_a_page_token(case: Case[Any]) -> None:
+    """Leave out what is no token that a page told: there is no making one up."""
+    page = case.body.get("page") if isinstance(case.body, dict) else None
+    if isinstance(page, dict) and isinstance(page.get("token"), str):
+        page["token"] = ""
+
+
 @described.parametrize()
 def test_who_is_known_is_answered_as_described(
     case: Case[Any], strict_office: Office
 ) -> None:
     """Whatever is asked with a good key: status, headers and body are those written."""
     with_a_token(case)
+    without_a_page_token(case)
     about_acme(case.query, "tenant_id")
     about_acme(case.path_parameters, "tenant")
     about_acme(case.body, "tenant_id")

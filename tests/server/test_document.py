@@ -9,7 +9,7 @@ from openapi_spec_validator import validate
 from qeetid_authz_server.app import make_app
 from qeetid_authz_server.problems import Code
 from qeetid_authz_server.settings import load_settings
-from tests.server.sidecars import request
+from tests.server.sidecars import EVERYTHING, request
 
 DOCUMENT: dict[str, Any] = json.loads(
     (files("qeetid_authz_server") / "openapi.json").read_bytes()
@@ -29,7 +29,7 @@ def test_it_describes_every_route_and_no_other() -> None:
         for path, operations in DOCUMENT["paths"].items()
         for method in operations
     }
-    app = make_app(load_settings(database_url="dbname=x"))
+    app = make_app(load_settings(database_url="dbname=x", **EVERYTHING))
     routes = {
         (route.method, route.resource.canonical)
         for route in app.router.routes()

@@ -150,7 +150,8 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (
             "`port` is no setting; there are database_url, listen, tls_certificate,"
             " tls_key, plaintext, semantics, max_staleness, poll_interval, jwks, issuer,"
-            " audience, leeway, max_token_life, caller_auth, batch_limit, fast_path,"
+            " audience, leeway, max_token_life, caller_auth, batch_limit,"
+            " public_url, authzen_key, authzen_instances, authzen_subject_id, fast_path,"
             " log_level, at_least_timeout, snapshot_dir, snapshot_key, drain_timeout"
         ),
     )
@@ -356,3 +357,83 @@ def test_open_only_on_this_machine(listen: str, is_fine: bool) -> None:
         (problem,) = problems(**given, caller_auth="off")
         assert "QEETID_AUTHZ_CALLER_AUTH `off`" in problem
         assert load_settings(**given).listen == listen
+
+
+@pytest.mark.parametrize(
+    "url", ["https://authz.example", "https://a.example:8443/x/y-z", "https://[::1]:1"]
+)
+def test_a_public_url(url: str) -> None:
+    """With a port and a plain path, if it has them."""
+    assert url == load_settings(database_url=DSN, public_url=url).public_url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://authz.example",
+        "https://",
+        "https://authz.example/",
+        "https://authz.example/x/",
+        "https://authz.example/a//b",
+        "https://authz.example/a/../b",
+        "https://authz.example/%41",
+        "https://authz.example?",
+        "https://authz.example?q=1",
+        "https://authz.example#f",
+        "https://user@authz.example",
+        "https://Authz.example",
+        "https://authz.example:",
+        "https://authz.example:99999",
+        "https://authz.example\n",
+        "authz.example",
+    ],
+)
+def test_no_public_url(url: str) -> None:
+    """What could be written in another way, or be reached in plain text."""
+    (problem,) = problems(database_url=DSN, public_url=url)
+
+    assert f"QEETID_AUTHZ_PUBLIC_URL `{url}`" in problem
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{type}:{action}", "{action}-of-{type}", "x{type}.{action}y"]
+)
+def test_a_key_pattern(pattern: str) -> None:
+    """Both placeholders, parted, in either order."""
+    settings = load_settings(database_url=DSN, authzen_key=pattern)
+
+    assert pattern == settings.authzen_key
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "",
+        "{type}",
+        "{action}",
+        "{type}{action}",
+        "{type}:{type}",
+        "{type}:{id}:{action}",
+        "{type}:{action}:{action}",
+        "{type}:{action}}",
+        "{type}\t{action}",
+        "{type!r}:{action}",
+    ],
+)
+def test_no_key_pattern(pattern: str) -> None:
+    """One that leaves something out, or that isn't read in one way only."""
+    (problem,) = problems(database_url=DSN, authzen_key=pattern)
+
+    assert problem.startswith(
+        f"QEETID_AUTHZ_AUTHZEN_KEY `{pattern}` must have `{{type}}`"
+    )
+
+
+def test_keys_of_types_and_instances_are_told_apart() -> None:
+    """Where instances count, no pattern may make keys of three parts."""
+    given: dict[str, Any] = {"database_url": DSN, "authzen_instances": True}
+
+    (problem,) = problems(**given, authzen_key="app:{type}:{action}")
+    assert problem.startswith("QEETID_AUTHZ_AUTHZEN_INSTANCES `True` takes every key")
+    for pattern in ("{type}:{action}", "app:x:{type}:{action}", "app.{type}.{action}"):
+        assert load_settings(**given, authzen_key=pattern).authzen_instances

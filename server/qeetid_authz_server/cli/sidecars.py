@@ -8,7 +8,7 @@ from qeetid_authz_server.cli.exits import Exit
 from qeetid_authz_server.cli.output import console, write_json, write_members
 from qeetid_authz_server.cli.probing import Door, SidecarError, ask_health, read_url
 from qeetid_authz_server.cli.state import State, with_state
-from qeetid_authz_server.settings import CallerAuth, LogLevel
+from qeetid_authz_server.settings import CallerAuth, LogLevel, SubjectIds
 from qeetid_authz_server.tls import client_context
 
 _url = click.option(
@@ -61,6 +61,26 @@ _url = click.option(
     help="Whether callers must say who they are.",
 )
 @click.option("--batch-limit", metavar="N", help="Checks in one batch, at most.")
+@click.option(
+    "--public-url",
+    metavar="URL",
+    help="Where callers reach it, for AuthZEN's metadata.",
+)
+@click.option(
+    "--authzen-key",
+    metavar="PATTERN",
+    help="How `{type}` and `{action}` make a permission key.",
+)
+@click.option(
+    "--authzen-instances",
+    metavar="true|false",
+    help="Whether permissions `{type}:{id}:{action}` count.",
+)
+@click.option(
+    "--authzen-subject-id",
+    metavar="|".join(SubjectIds),
+    help="How searches call users.",
+)
 @click.option(
     "--fast-path",
     metavar="true|false",

@@ -1,0 +1,43 @@
+"""Sidecars over a town whose keys stand for actions on single things."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from qeetid_authz.postgres.embedded import Server
+from tests.fixtures.postgres import new_database
+from tests.server.authzen.town import build
+from tests.server.sidecars import EVERYTHING, sidecar
+
+
+@pytest.fixture(scope="session")
+def library_database(cluster: Server, template: str) -> Iterator[str]:
+    """The DSN of the library, which nobody changes."""
+    with new_database(cluster, template) as name:
+        with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
+            build(connection)
+        yield cluster.dsn(name)
+
+
+@pytest.fixture(scope="session")
+def library(library_database: str) -> Iterator[str]:
+    """The base URL of a sidecar over it that offers everything."""
+    with sidecar(library_database, **EVERYTHING) as base_url:
+        yield base_url
+
+
+@pytest.fixture(scope="session")
+def named_library(library_database: str) -> Iterator[str]:
+    """The same, calling users by their e-mails."""
+    settings = {**EVERYTHING, "authzen_subject_id": "email"}
+    with sidecar(library_database, **settings) as base_url:
+        yield base_url
+
+
+@pytest.fixture
+def own_library(database: str, connection: psycopg.Connection) -> Iterator[str]:
+    """The same over a library of the test's own; `connection` leads there."""
+    build(connection)
+    with sidecar(database, **EVERYTHING) as base_url:
+        yield base_url
