@@ -231,6 +231,14 @@ def test_s5_resources_found_are_those_that_are_permitted(
         } == set(found)
 
 
+def test_permissions_have_no_instances() -> None:
+    """Their ids are ignored, so that none is worth finding."""
+    mapping = KeyMapping(KeyPattern.parse("{type}:{action}"), has_instances=True)
+
+    assert {"1"} == mapping.ids("doc", ["doc:1:read", "permission:2:doc", "doc:x"])
+    assert set() == mapping.ids("permission", ["permission:1:read"])
+
+
 @given(
     st.lists(st.text(max_size=3), unique=True, max_size=12).map(sorted),
     st.one_of(st.none(), st.integers(0, 14)),

@@ -64,7 +64,7 @@ class Tokens:
 
         Args:
             place: where the next page begins.
-            about: what the question was, and whose.
+            about: a digest of what the question was, and whose.
         """
         written = _Written(self._clock() + LIFE, place.after, place.limit)
         said = msgspec.msgpack.encode(written)
@@ -89,8 +89,7 @@ class Tokens:
         return Place(written.after, written.limit)
 
     def _mac(self, said: bytes, about: bytes) -> bytes:
-        length = len(about).to_bytes(8, "big")
-        return hmac.digest(self._key, length + about + said, "sha256")
+        return hmac.digest(self._key, about + said, "sha256")
 
 
 def _refused() -> ValueError:
