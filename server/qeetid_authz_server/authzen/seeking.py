@@ -47,28 +47,36 @@ class Seeker:
             after: only those whose id is greater.
         """
         keys = self._mapping.keys(action.name, resource.type, resource.id)
-        for id_ in self._candidates(tenant, kind, keys, after):
-            who = Principal.of(kind, id_, tenant)
-            reason = self._judge.reason(who, keys, context.client_ip)
-            if reason is Reason.GRANTED:
-                yield who.id
-            elif reason is Reason.IP_DENIED:
-                return  # as everybody else of the tenant is
+        found = (
+            self._users(tenant, keys, after)
+            if kind is Kind.USER
+            else self._others(tenant, kind, keys, after)
+        )
+        address = context.client_ip
+        for who in found:
+            if address and not self._may_come_from(who, address):
+                return  # nor may anybody else of the tenant
+            yield who.id
 
-    def _candidates(
-        self, tenant: Id, kind: Kind, keys: tuple[str, ...], after: str | None
-    ) -> Iterator[Id]:
-        if kind is not Kind.USER:
-            behind = b"" if after is None else parse_id(after)
-            ids = self._engine.credentialed(tenant, kind)
-            yield from ids[bisect_right(ids, behind) :]
-            return
+    def _users(
+        self, tenant: Id, keys: tuple[str, ...], after: str | None
+    ) -> Iterator[Principal]:
         where, kind_of = format_id(tenant), self._engine.kind_of
         holders = (self._engine.who_can(where, key, after=after) for key in keys)
         for text, _ in groupby(merge(*holders)):
             id_ = parse_id(text)
-            if kind_of(id_) is kind:
-                yield id_
+            if kind_of(id_) is Kind.USER:
+                yield Principal.of(Kind.USER, id_, tenant)
+
+    def _others(
+        self, tenant: Id, kind: Kind, keys: tuple[str, ...], after: str | None
+    ) -> Iterator[Principal]:
+        ids = self._engine.credentialed(tenant, kind)
+        begin = 0 if after is None else bisect_right(ids, parse_id(after))
+        for id_ in ids[begin:]:
+            who = Principal.of(kind, id_, tenant)
+            if self._judge.reason(who, keys) is Reason.GRANTED:
+                yield who
 
     def actions(
         self, who: Principal, resource: Resource, context: Context
@@ -94,7 +102,10 @@ class Seeker:
 
     def _held(self, who: Principal, context: Context) -> list[str]:
         address = context.client_ip
-        if address and self._engine.check(who, "", address).reason is Reason.IP_DENIED:
+        if address and not self._may_come_from(who, address):
             return []
         keys, _, _ = self._engine.holdings(who)
         return keys
+
+    def _may_come_from(self, who: Principal, address: str) -> bool:
+        return self._engine.check(who, "", address).reason is not Reason.IP_DENIED
