@@ -1,5 +1,6 @@
 """What every request of AuthZEN's goes through: who calls, about which tenant, what."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -78,7 +79,10 @@ class Entrance:
         if limit is not None and len(body) > limit:
             raise Problem(Code.BODY_TOO_LARGE, f"at most {limit} bytes are taken")
         with readable():
-            return read_object(body)
+            if len(body) <= SMALL:
+                return read_object(body)
+            # So much keeps others waiting, whatever it turns out to be.
+            return await asyncio.to_thread(read_object, body)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from math import isfinite
 from typing import Any, Final, NoReturn
 
@@ -39,8 +40,8 @@ def read_object(body: bytes) -> dict[str, Any]:
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(members)
     if len(made) != len(members):
-        names = [name for name, _ in members]
-        twice = next(name for name in names if names.count(name) > 1)
+        times = Counter(name for name, _ in members)
+        (twice, _) = times.most_common(1)[0]
         raise ValueError(f"the body has a member {json.dumps(twice)} twice")
     return made
 

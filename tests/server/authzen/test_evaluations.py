@@ -1,6 +1,7 @@
 """Several evaluations, by facts 1.3 and 1.8 (batch-core)."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.server.authzen.asking import (
     post,
     told,
 )
+from tests.server.bearers import Office
 from tests.server.sidecars import request
 from tests.server.town import ANN, BOB, CLOSED, EVE, NOBODY, SUE, UNHELD_KEY
 
@@ -275,3 +277,20 @@ def test_a_closed_tenant_permits_nothing(strict: str) -> None:
     body = QUESTION | {"evaluations": [{}]}
 
     assert 403 == post(strict, path, body).status
+
+
+def test_s11_a_large_body_is_read_in_good_time(strict_office: Office) -> None:
+    """A member that comes twice is found among many, and others are answered."""
+    many = ",".join(f'"{n}":{n}' for n in range(200_000))
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(
+            post, strict_office.base_url, "evaluations", f'{{{many},"9":1}}'.encode()
+        )
+        answered = 0
+        while not reading.done():
+            assert 200 == request(strict_office.base_url, "/livez").status
+            answered += 1
+
+    assert 400 == reading.result().status
+    assert '\\"9\\" twice' in reading.result().body.decode()
+    assert answered > 0
