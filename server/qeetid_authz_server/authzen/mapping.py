@@ -79,9 +79,9 @@ class KeyPattern:
 class KeyMapping:
     """Which permission keys let one do something to a resource.
 
-    A key means one thing. Where permissions of instances count, one of three parts
-    names an instance and no action on a whole type; types, ids and actions that have a
-    colon themselves make none.
+    Where permissions of instances count, a key of three parts is that of one instance
+    and of no action on a whole type, so that neither is taken for the other; types, ids
+    and actions that have a colon themselves make none.
 
     Attributes:
         pattern: of keys for a whole type.

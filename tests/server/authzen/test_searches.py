@@ -15,11 +15,12 @@ from tests.server.authzen.town import (
     KEY_OF_NOBODY,
     READERS,
     STRANGER,
+    build,
     email,
 )
 from tests.server.bearers import Office
 from tests.server.sidecars import eventually, request, sidecar
-from tests.server.town import ACME, ACME_KEY, OTHER, OTHER_KEY
+from tests.server.town import ACME, ACME_KEY, ANN, BOB, OTHER, OTHER_KEY, add_key
 
 READ, WRITE = {"name": "read"}, {"name": "write"}
 BOOK = {"type": "book", "id": "7"}
@@ -387,8 +388,6 @@ def test_s6_and_for_the_same_caller(
     own_library: str, connection: psycopg.Connection
 ) -> None:
     """A 400 for another key of the same tenant, and by another sidecar."""
-    from tests.server.town import add_key  # noqa: PLC0415
-
     second = "qk_secondAA.secretsecretsecretsecretsecret09"
     add_key(connection, ACME, second)
     token = a_token(own_library)
@@ -483,8 +482,6 @@ def test_who_has_no_email_of_its_own_is_left_out(
     database: str, connection: psycopg.Connection
 ) -> None:
     """Under mirror semantics the deleted may; their e-mail names nobody, or others."""
-    from tests.server.authzen.town import build  # noqa: PLC0415
-
     build(connection)
     gone, heir = READERS[0], STRANGER
     connection.execute(
@@ -551,8 +548,6 @@ def test_who_isnt_asked_names_the_tenant(library_database: str) -> None:
 
 def test_a_user_may_search_who_may_ask(strict_office: Office) -> None:
     """By `role.read`."""
-    from tests.server.town import ANN, BOB  # noqa: PLC0415
-
     for who, status in ((ANN, 200), (BOB, 403)):
         reply = post(
             strict_office.base_url,
