@@ -18,6 +18,7 @@ from qeetid_authz_server.fastpath.answering import FastPath
 from qeetid_authz_server.fastpath.checks import PlainChecks
 from qeetid_authz_server.fastpath.introspections import PlainIntrospections
 from qeetid_authz_server.health import Health
+from qeetid_authz_server.hosted.family import make as hosted
 from qeetid_authz_server.introspection import Introspection
 from qeetid_authz_server.lifecycle import following, looking_up, reading_keys
 from qeetid_authz_server.metrics import Instruments
@@ -79,9 +80,11 @@ def make_app(settings: Settings) -> web.Application:
         tokens(parts, clients, introspection),
         watching(parts, instruments),
         authzen(parts),
+        hosted(parts),
     ):
         app.add_routes(family.routes)
         app.cleanup_ctx.extend(family.resources)
+        app.middlewares.extend(family.middlewares)
     if settings.fast_path:
         left_out = _TRACED if tracing is not None else frozenset()
         app[FAST_PATH] = FastPath(

@@ -108,11 +108,14 @@ class Counts:
 
 COUNTS: Final = web.AppKey("counts", Counts)
 
+ROUTE: Final = web.RequestKey("route", str)
+"""Under this key a request holds what its route is called, if it has none."""
+
 
 def route_of(request: web.Request) -> str:
     """The template of the path that a request was matched to, which holds no id."""
     resource = request.match_info.route.resource
-    return UNMATCHED if resource is None else resource.canonical
+    return request.get(ROUTE, UNMATCHED) if resource is None else resource.canonical
 
 
 def method_of(request: web.BaseRequest) -> str:

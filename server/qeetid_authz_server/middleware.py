@@ -12,6 +12,7 @@ from prometheus_client import Histogram
 from qeetid_authz.errors import NotOpenError, UnavailableError
 from qeetid_authz_server.counts import Counts, route_of
 from qeetid_authz_server.health import Health
+from qeetid_authz_server.hosted.targets import NOT_SERVED, is_hosted
 from qeetid_authz_server.logs import log_request
 from qeetid_authz_server.problems import (
     CSRF_FAILED,
@@ -28,8 +29,10 @@ from qeetid_authz_server.responses import (
     text_response,
 )
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+"""Under this key a request holds what it is called."""
 
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 GIVEN_ID: Final = web.RequestKey("given_id", str)
 """Under this key a request holds its caller's own id, to be echoed whatever it is."""
@@ -57,7 +60,7 @@ def make_guard(
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = perf_counter()
         given = request.headers.get("X-Request-Id")
-        request_id = choose_request_id(given, made)
+        request[REQUEST_ID] = request_id = choose_request_id(given, made)
         health.in_flight += 1
         try:
             response = await _answer(request, handler, request_id)
@@ -119,6 +122,8 @@ def _in_our_form(
         response.headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
         return response
     if isinstance(error, web.HTTPNotFound):
+        if is_hosted(request.path):
+            return problem_response(Problem(Code.HOSTED_ONLY, NOT_SERVED), request_id)
         return text_response("404 page not found\n", 404)
     return problem_response(Problem(Code.BAD_REQUEST, error.reason), request_id)
 

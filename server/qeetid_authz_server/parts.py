@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.postgres.lookups import Lookups
@@ -48,7 +49,9 @@ class Family:
     Attributes:
         routes: they themselves.
         resources: what must run for them, started in this order.
+        middlewares: what sees every request, those for no route among them.
     """
 
     routes: list[web.RouteDef]
     resources: list[Resource] = field(default_factory=list)
+    middlewares: list[Middleware] = field(default_factory=list)

@@ -38,6 +38,10 @@ class Code(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     INTERNAL = "internal"
     UNAVAILABLE = "unavailable"
+    HOSTED_ONLY = "hosted_only"
+    BODY_TOO_LARGE = "body_too_large"
+    UPSTREAM_FAILED = "upstream_failed"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
 
 
 class _Kind(NamedTuple):
@@ -74,10 +78,18 @@ _KINDS = MappingProxyType(
             415, "Send the body as application/json, unencoded."
         ),
         Code.UNAVAILABLE: _Kind(503, "Not ready to answer. Please try again.", True),
+        Code.HOSTED_ONLY: _Kind(404, "Only the hosted API answers this."),
+        Code.BODY_TOO_LARGE: _Kind(413, "The body is too large."),
+        # Nor these: what was asked for may have been done.
+        Code.UPSTREAM_FAILED: _Kind(502, "The hosted API can't be asked now."),
+        Code.UPSTREAM_TIMEOUT: _Kind(504, "The hosted API doesn't answer in time."),
     }
 )
 
 _RETRY_AFTER = "1"  # seconds
+_RETRIED_LATER = frozenset(
+    {Code.UNAVAILABLE, Code.UPSTREAM_FAILED, Code.UPSTREAM_TIMEOUT}
+)
 
 
 class Problem(Exception):  # noqa: N818  (a refusal, no error of ours)
@@ -139,7 +151,7 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
     response = json_response(encode({"error": error}), kind.status)
     if problem.challenge:
         response.headers["WWW-Authenticate"] = problem.challenge
-    if problem.code is Code.UNAVAILABLE:
+    if problem.code in _RETRIED_LATER:
         response.headers["Retry-After"] = _RETRY_AFTER
     if problem.is_last:
         response.force_close()

@@ -31,13 +31,16 @@ from qeetid_authz.postgres.connecting import UNREADABLE, read_dsn
 from qeetid_authz_server.addresses import Address, UnixAddress, parse_address
 from qeetid_authz_server.authzen.mapping import DEFAULT_PATTERN, KeyPattern
 from qeetid_authz_server.publicurls import require_public_url
+from qeetid_authz_server.hosted.origins import parse_origin
 
 PREFIX = "QEETID_AUTHZ_"
 DATABASE_MISSING = (
     f"{PREFIX}DATABASE_URL is missing; give the DSN of the Qeet ID database"
 )
 
-_NEVER_QUOTED = frozenset({"database_url", "jwks", "snapshot_key"})  # or hold secrets
+_NEVER_QUOTED = frozenset(
+    {"database_url", "jwks", "snapshot_key", "upstream"}
+)  # or hold secrets
 
 
 class CallerAuth(StrEnum):
@@ -114,6 +117,8 @@ class Settings(BaseSettings):
             database is away; by default nothing is kept.
         snapshot_key: a secret that what is kept is authenticated with.
         drain_timeout: seconds that requests in flight get to finish at the end.
+        upstream: base URL of the hosted API, for what isn't answered here; by default
+            that is refused.
     """
 
     model_config = SettingsConfigDict(
@@ -147,6 +152,7 @@ class Settings(BaseSettings):
     snapshot_dir: Path | None = None
     snapshot_key: str | None = Field(None, repr=False, min_length=16)
     drain_timeout: float = Field(10.0, gt=0, allow_inf_nan=False)
+    upstream: str | None = None
 
     @property
     def address(self) -> Address:
@@ -176,6 +182,13 @@ class Settings(BaseSettings):
                 source_of(text)
             except ValueError as error:
                 raise ValueError(f"is no source of keys: {error}") from None
+        return text
+
+    @field_validator("upstream")
+    @classmethod
+    def _is_origin(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_origin(text)
         return text
 
     @field_validator("tls_key")
@@ -214,6 +227,7 @@ class Settings(BaseSettings):
         "tls_key",
         "snapshot_dir",
         "public_url",
+        "upstream",
         mode="before",
     )
     @classmethod

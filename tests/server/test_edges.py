@@ -24,7 +24,7 @@ CSRF = b'{"error":"csrf_failed","message":"missing Origin and Referer"}\n'
         "/v1/Check",
         "//v1/check",
         "/",
-        "/v1/users",
+        "/v1",
         "/x?y=z",
     ],
 )

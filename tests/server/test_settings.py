@@ -152,7 +152,8 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             " tls_key, plaintext, semantics, max_staleness, poll_interval, jwks, issuer,"
             " audience, leeway, max_token_life, caller_auth, batch_limit,"
             " public_url, authzen_key, authzen_instances, authzen_subject_id, fast_path,"
-            " log_level, at_least_timeout, snapshot_dir, snapshot_key, drain_timeout"
+            " log_level, at_least_timeout, snapshot_dir, snapshot_key, drain_timeout,"
+            " upstream"
         ),
     )
 

@@ -102,6 +102,11 @@ _url = click.option(
     metavar="SECONDS",
     help="For requests in flight when it ends.",
 )
+@click.option(
+    "--upstream",
+    metavar="URL",
+    help="Base URL of the hosted API, for what isn't answered here.",
+)
 @with_state
 def serve(state: State, /, **flags: str | None) -> None:
     """Answer GET /v1/check on this machine until SIGTERM.
