@@ -20,6 +20,7 @@ from qeetid_authz_server.fastpath.introspections import PlainIntrospections
 from qeetid_authz_server.health import Health
 from qeetid_authz_server.hosted.family import make as hosted
 from qeetid_authz_server.introspection import Introspection
+from qeetid_authz_server.kubernetes.family import make as kubernetes
 from qeetid_authz_server.lifecycle import following, looking_up, reading_keys
 from qeetid_authz_server.metrics import Instruments
 from qeetid_authz_server.middleware import make_guard
@@ -80,6 +81,7 @@ def make_app(settings: Settings) -> web.Application:
         tokens(parts, clients, introspection),
         watching(parts, instruments),
         authzen(parts),
+        kubernetes(parts),
         hosted(parts),
     ):
         app.add_routes(family.routes)

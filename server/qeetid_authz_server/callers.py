@@ -1,5 +1,6 @@
 """Who calls: for whom the credential of a request stands, and what it must hold."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -67,7 +68,14 @@ class Gate:
             Problem: there is none, more than one, or one that is refused.
             UnavailableError: it can't be judged now.
         """
-        presented = request.headers.getall(hdrs.AUTHORIZATION, [])
+        return await self.judge(request.headers.getall(hdrs.AUTHORIZATION, []))
+
+    async def judge(self, presented: Sequence[str]) -> Principal:
+        """The same of what `Authorization` says, each time that it says something.
+
+        Raises:
+            Problem, UnavailableError: as `recognise`.
+        """
         if len(presented) > 1:
             raise Problem(Code.BAD_REQUEST, "more than one Authorization header")
         if not presented or not _has_known_scheme(presented[0]):

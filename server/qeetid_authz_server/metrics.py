@@ -47,7 +47,8 @@ _BUCKETS = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )  # seconds
-_WITH_REASONS, _WITHOUT = ("check", "explain"), ("batch", "introspect")
+_WITH_REASONS = ("check", "explain", "kubernetes")
+_WITHOUT = ("batch", "introspect")
 
 
 class Instruments:

@@ -1,0 +1,1 @@
+"""Kubernetes asks here whether a user may do something to a resource."""
