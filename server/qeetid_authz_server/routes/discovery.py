@@ -3,12 +3,13 @@
 So the official SDKs verify tokens offline against the sidecar's base URL.
 """
 
+import asyncio
 import re
 
 from aiohttp import hdrs, web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
-from qeetid_authz.credentials.keyring import Keyring
+from qeetid_authz.credentials.keyring import UNKNOWN_KEY_INTERVAL, Keyring
 from qeetid_authz_server.problems import Code, Problem
 from qeetid_authz_server.responses import json_response
 from qeetid_authz_server.wire import encode
@@ -18,6 +19,9 @@ CONFIGURATION_PATH = "/.well-known/openid-configuration"
 INTROSPECTION_PATH = "/oauth/introspect"
 
 _MAX_AGE = "max-age=30"  # seconds
+_FRESH = UNKNOWN_KEY_INTERVAL  # seconds
+_PATIENCE = 1.0  # seconds
+_ANY = ""  # the name of no key
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
@@ -28,13 +32,20 @@ class DiscoveryRoutes:
         self._authorizer = authorizer
 
     async def jwks(self, _request: web.Request) -> web.Response:
-        """The last good key set (RFC 7517, section 5).
+        """The last good key set (RFC 7517, section 5), looked at again if it isn't new.
+
+        Who verifies tokens by it asks anew for a key that is missing, as after a
+        rotation, and shows no token by which this sidecar could tell.
 
         Raises:
             HTTPNotFound: this sidecar takes no tokens.
             Problem: no key is known that may be used.
         """
-        keys = self._keyring().keys
+        keyring = self._keyring()
+        if (keyring.age or 0.0) > _FRESH:
+            refreshed = asyncio.wrap_future(keyring.refresh_for(_ANY))
+            await asyncio.wait({refreshed}, timeout=_PATIENCE)
+        keys = keyring.keys
         if keys is None:
             raise Problem(Code.UNAVAILABLE, "the issuer's keys aren't known")
         return _cacheable(encode(keys.as_jwks()))
