@@ -39,7 +39,6 @@ class Code(StrEnum):
     INTERNAL = "internal"
     UNAVAILABLE = "unavailable"
     HOSTED_ONLY = "hosted_only"
-    BODY_TOO_LARGE = "body_too_large"
     UPSTREAM_FAILED = "upstream_failed"
     UPSTREAM_TIMEOUT = "upstream_timeout"
 
@@ -79,7 +78,6 @@ _KINDS = MappingProxyType(
         ),
         Code.UNAVAILABLE: _Kind(503, "Not ready to answer. Please try again.", True),
         Code.HOSTED_ONLY: _Kind(404, "Only the hosted API answers this."),
-        Code.BODY_TOO_LARGE: _Kind(413, "The body is too large."),
         # Nor these: what was asked for may have been done.
         Code.UPSTREAM_FAILED: _Kind(502, "The hosted API can't be asked now."),
         Code.UPSTREAM_TIMEOUT: _Kind(504, "The hosted API doesn't answer in time."),
