@@ -65,6 +65,14 @@ class Roster(Published):
             masks = [] if entry is None else [index.roles[r].mask for r in entry.roles]
             return index.vocabulary.keys(reduce(or_, masks, 0))
 
+    def is_permission(self, key: str) -> bool:
+        """Whether there is a permission of this key.
+
+        Raises:
+            NotOpenError: the authorizer isn't open.
+        """
+        return key in self._require_index().keys
+
     def api_key(self, id_: Id) -> ApiKey | None:
         """The row of an API key, or None."""
         return self._require_index().identities.api_keys.get(id_)

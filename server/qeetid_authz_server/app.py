@@ -25,6 +25,8 @@ from qeetid_authz_server.lifecycle import following, looking_up, reading_keys
 from qeetid_authz_server.metrics import Instruments
 from qeetid_authz_server.middleware import make_guard
 from qeetid_authz_server.parts import Parts
+from qeetid_authz_server.proxies.family import make as proxies
+from qeetid_authz_server.proxies.endpoints import TEMPLATES as PROXY_PATHS
 from qeetid_authz_server.routes.batch import body_limit
 from qeetid_authz_server.routes.families import questions, tokens, watching
 from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS
@@ -33,6 +35,7 @@ from qeetid_authz_server.settings import CallerAuth, Settings
 AUTHORIZER: Final = web.AppKey("authorizer", AsyncAuthorizer)
 BODIES: Final = web.AppKey("bodies", Bodies)
 FAST_PATH: Final = web.AppKey("fast_path", FastPath)
+_NEVER_STORED: Final = frozenset({*INTROSPECTION_PATHS, *PROXY_PATHS})
 _TRACED: Final = frozenset({b"traceparent"})
 HEALTH: Final = web.AppKey("health", Health)
 
@@ -62,7 +65,7 @@ def make_app(settings: Settings) -> web.Application:
     health, bodies, lookups = Health(), Bodies(), Lookups(settings.database_url)
     parts = Parts(settings, authorizer, gate, bodies, counts, health, lookups)
     tracing = _tracing()
-    guard = make_guard(health, counts, instruments.latency, INTROSPECTION_PATHS)
+    guard = make_guard(health, counts, instruments.latency, _NEVER_STORED)
     app = web.Application(
         middlewares=[*filter(None, [tracing]), guard],
         client_max_size=body_limit(settings.batch_limit),
@@ -82,6 +85,7 @@ def make_app(settings: Settings) -> web.Application:
         watching(parts, instruments),
         authzen(parts),
         kubernetes(parts),
+        proxies(parts, instruments),
         hosted(parts),
     ):
         app.add_routes(family.routes)

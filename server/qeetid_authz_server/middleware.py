@@ -21,7 +21,11 @@ from qeetid_authz_server.problems import (
     problem_response,
     unavailable,
 )
-from qeetid_authz_server.requestids import choose_request_id, request_ids
+from qeetid_authz_server.requestids import (
+    REQUEST_ID,
+    choose_request_id,
+    request_ids,
+)
 from qeetid_authz_server.responses import (
     NOT_STORED,
     empty_response,
@@ -52,7 +56,7 @@ def make_guard(
         health: what counts the requests in flight.
         counts: what counts those that were answered.
         latency: what takes down how long each took.
-        never_stored: paths whose every answer, refusals included, no cache may keep.
+        never_stored: paths, or templates of them, whose every answer, refusals included, no cache may keep.
     """
     made = request_ids()
 
@@ -67,7 +71,7 @@ def make_guard(
         finally:
             health.in_flight -= 1
         response.headers["X-Request-Id"] = request.get(GIVEN_ID, request_id)
-        if request.path in never_stored:
+        if request.path in never_stored or route_of(request) in never_stored:
             response.headers.update(NOT_STORED)
         if health.draining:
             response.force_close()

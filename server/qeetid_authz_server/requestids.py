@@ -4,6 +4,12 @@ import re
 from collections.abc import Iterator
 from itertools import count
 from secrets import token_urlsafe
+from typing import Final
+
+from aiohttp import web
+
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+"""Under this key a request holds what it is called."""
 
 _DECENT = re.compile(r"[!-~]{1,128}", re.ASCII)
 

@@ -38,9 +38,10 @@ DATABASE_MISSING = (
     f"{PREFIX}DATABASE_URL is missing; give the DSN of the Qeet ID database"
 )
 
-_NEVER_QUOTED = frozenset(
-    {"database_url", "jwks", "snapshot_key", "upstream"}
-)  # or hold secrets
+_NEVER_QUOTED = frozenset(  # or hold secrets
+    {"database_url", "jwks", "proxy_secret", "snapshot_key", "upstream"}
+)
+_COOKIE_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, section 5.6.2
 
 
 class CallerAuth(StrEnum):
@@ -111,6 +112,11 @@ class Settings(BaseSettings):
         authzen_subject_id: whether searches call users by `uuid` or by `email`.
         fast_path: whether plain checks and introspections of known tokens are answered
             before they reach the framework; the answers are the same.
+        routes: a file of routes, what proxies in front ask about; by default they
+            can't ask.
+        cookie: the name of a cookie in which requests that come through a proxy may
+            have a token; by default they may not.
+        proxy_secret: what a proxy must send to be believed.
         log_level: `debug`, `info`, `warning` or `error`.
         at_least_timeout: seconds that a request waits for what its caller wrote.
         snapshot_dir: a directory to keep what is known in, for a start while the
@@ -147,6 +153,11 @@ class Settings(BaseSettings):
     authzen_instances: bool = False
     authzen_subject_id: SubjectIds = SubjectIds.UUID
     fast_path: bool = True
+    routes: Path | None = None
+    cookie: str | None = Field(None, pattern=rf"^{_COOKIE_NAME}$")
+    proxy_secret: str | None = Field(
+        None, repr=False, min_length=16, pattern=r"^[!-~]+$", validate_default=True
+    )
     log_level: LogLevel = LogLevel.INFO
     at_least_timeout: float = Field(AT_LEAST_TIMEOUT, gt=0, allow_inf_nan=False)
     snapshot_dir: Path | None = None
@@ -225,6 +236,8 @@ class Settings(BaseSettings):
         "audience",
         "tls_certificate",
         "tls_key",
+        "routes",
+        "cookie",
         "snapshot_dir",
         "public_url",
         "upstream",
@@ -270,6 +283,19 @@ class Settings(BaseSettings):
                 f" {PREFIX}AUTHZEN_KEY `{pattern}` have, too; let that have fewer colons"
             )
         return has_instances
+
+    @field_validator("proxy_secret")
+    @classmethod
+    def _is_of_proxies(cls, secret: str | None, known: ValidationInfo) -> str | None:
+        listen, routes = known.data.get("listen"), known.data.get("routes")
+        is_exposed = listen and not parse_address(listen).is_loopback
+        if routes is not None and is_exposed and secret is None:
+            raise ValueError(
+                "is missing: other machines come to QEETID_AUTHZ_LISTEN"
+                f" `{listen}` and could pretend to be the proxy; give 16 characters or"
+                " more, or listen on a loopback address or a Unix socket"
+            )
+        return secret
 
     @field_validator("poll_interval")
     @classmethod

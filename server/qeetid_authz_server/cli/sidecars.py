@@ -86,6 +86,12 @@ _url = click.option(
     metavar="true|false",
     help="Whether plain checks are answered before they reach the framework.",
 )
+@click.option(
+    "--routes", metavar="FILE", help="What requests need that proxies ask about."
+)
+@click.option(
+    "--cookie", metavar="NAME", help="Where such requests may have a token as well."
+)
 @click.option("--log-level", metavar="|".join(LogLevel), help="Log from here on.")
 @click.option(
     "--at-least-timeout",

@@ -1,0 +1,1 @@
+"""What proxies ask before they let a request through: which routes need what."""
