@@ -17,8 +17,9 @@ from tests.proxies.backend import PROBE, Backend, Seen
 from tests.proxies.programs import PROXIES, configuration, running
 from tests.server.bearers import Office, office, settle
 from tests.server.sidecars import Reply, exchange
+from tests.server.town import ACME, OTHER
 
-SECRET = "secret-of-this-proxy"
+SECRET, ELSEWHERE = "secret-of-this-proxy", "192.0.2.1"
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,32 @@ def routes_for(proxy: str, directory: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def proxied_database(cluster: Server, template: str) -> Iterator[str]:
-    """The DSN of a settled town, which nobody changes."""
+    """The DSN of a settled town, which nobody changes.
+
+    Acme lets in this machine only, the other tenant only machines that are elsewhere.
+    """
     with new_database(cluster, template) as name:
         with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
             settle(connection)
+            for tenant, cidr in ((ACME, "127.0.0.1/32"), (OTHER, f"{ELSEWHERE}/32")):
+                connection.execute(
+                    "INSERT INTO tenant.ip_rules_config (tenant_id, enabled)"
+                    " VALUES (%s, true)",
+                    (tenant,),
+                )
+                connection.execute(
+                    "INSERT INTO tenant.ip_rules (tenant_id, cidr, action, label)"
+                    " VALUES (%s, %s, 'allow', 'here')",
+                    (tenant, cidr),
+                )
         yield cluster.dsn(name)
+
+
+@pytest.fixture
+def settled(database: str, connection: psycopg.Connection) -> str:
+    """The DSN of a settled town of the test's own; `connection` leads there."""
+    settle(connection)
+    return database
 
 
 @contextmanager

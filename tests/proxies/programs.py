@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
+import httpx
+
 CONFIGURATION = Path(__file__).parents[2] / "docs" / "integrations" / "proxies"
 PROXIES = ("nginx", "caddy", "traefik", "envoy")
 
 _PATIENCE = 15.0  # seconds
+_UNCONFIGURED = 404  # what Traefik answers before it has read its routes
 _TOO_LITTLE = "http {\n"
 _OF_OUR_OWN = "http {\n    access_log off;\n" + "".join(
     f"    {kind}_temp_path {kind};\n"
@@ -40,9 +43,7 @@ def find(name: str) -> str:
     if found is None and Path("/usr/sbin", name).exists():
         found = f"/usr/sbin/{name}"
     remedy = (
-        "apt-get install nginx-light"
-        if name == "nginx"
-        else "pip install -e '.[dev]'"
+        "apt-get install nginx-light" if name == "nginx" else "pip install -e '.[dev]'"
     )
     assert found is not None, f"`{name}` is missing; `{remedy}`"
     return found
@@ -105,9 +106,10 @@ def _wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
     deadline = monotonic() + _PATIENCE
     while monotonic() < deadline and process.poll() is None:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            sleep(0.02)
-        else:
-            return
+            url = f"http://127.0.0.1:{port}/"
+            if httpx.get(url, timeout=1, trust_env=False).status_code != _UNCONFIGURED:
+                return
+        except httpx.HTTPError:
+            pass
+        sleep(0.02)
     raise AssertionError(log.read_text("utf-8", "replace")[-4000:])

@@ -39,9 +39,13 @@ SUBJECT, KIND, TENANT, PERMISSION = (
 """What the application behind is told; each is always there, if empty."""
 
 _LOOKALIKES = ", ".join(
-    each.lower().replace("-", "_") for each in (SUBJECT, KIND, TENANT, PERMISSION)
+    f"x{first}auth{second}{name.removeprefix('X-Auth-').lower()}"
+    for name in (SUBJECT, KIND, TENANT, PERMISSION)
+    for first, second in ("-_", "_-", "__")
 )
-_SAFE = "!#$%&'()*+,-./:;<=>?@[]^_`{|}~"  # visible characters of ASCII
+"""What a gateway behind Envoy would take for one of these, and only clients send."""
+
+_SAFE = "!#$&'()*+,-./:;<=>?@[]^_`{|}~"  # visible characters of ASCII
 _LOGGED = 256  # characters of a path
 
 _log = logging.getLogger(__name__)
