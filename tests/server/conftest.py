@@ -1,6 +1,7 @@
 """Sidecars over the small town, shared by all tests that only ask."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -22,9 +23,17 @@ def town_database(cluster: Server, template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def strict(town_database: str) -> Iterator[str]:
+def routes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file by which proxies may ask, in nginx's manner."""
+    path = tmp_path_factory.mktemp("routes") / "routes.yaml"
+    path.write_text("proxies: [nginx]\nroutes:\n  - {path: /**, for: authenticated}\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def strict(town_database: str, routes: Path) -> Iterator[str]:
     """The base URL of a sidecar with strict semantics."""
-    with sidecar(town_database, batch_limit=20, **EVERYTHING) as base_url:
+    with sidecar(town_database, batch_limit=20, routes=routes, **EVERYTHING) as base_url:
         yield base_url
 
 
@@ -52,9 +61,9 @@ def settled_database(cluster: Server, template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def strict_office(settled_database: str) -> Iterator[Office]:
+def strict_office(settled_database: str, routes: Path) -> Iterator[Office]:
     """A sidecar that takes tokens, with strict semantics."""
-    with office(settled_database, **EVERYTHING) as strict:
+    with office(settled_database, routes=routes, **EVERYTHING) as strict:
         yield strict
 
 

@@ -16,6 +16,17 @@ DOCUMENT: dict[str, Any] = json.loads(
 )
 
 
+ANY_METHOD = "x-any-method"
+"""A member of paths: every method is answered as the one that is described."""
+
+
+def test_paths_of_any_method_describe_one() -> None:
+    """It stands for all, so there can't be two."""
+    for operations in DOCUMENT["paths"].values():
+        if ANY_METHOD in operations:
+            assert {ANY_METHOD, "get"} == operations.keys()
+
+
 def test_it_is_valid() -> None:
     """OpenAPI 3.1, with every reference leading somewhere."""
     assert "3.1.0" == DOCUMENT["openapi"]
@@ -23,13 +34,18 @@ def test_it_is_valid() -> None:
 
 
 def test_it_describes_every_route_and_no_other() -> None:
-    """Method and path, both ways."""
+    """Method and path, both ways.
+
+    What answers any method alike is described by the one that takes nothing else.
+    """
     described = {
-        (method.upper(), path)
+        ("*" if operations.get(ANY_METHOD) is True else method.upper(), path)
         for path, operations in DOCUMENT["paths"].items()
         for method in operations
+        if method != ANY_METHOD
     }
-    app = make_app(load_settings(database_url="dbname=x", **EVERYTHING))
+    settings = load_settings(database_url="dbname=x", routes="x.yaml", **EVERYTHING)
+    app = make_app(settings)
     routes = {
         (route.method, route.resource.canonical)
         for route in app.router.routes()
@@ -44,6 +60,7 @@ def test_it_names_every_code() -> None:
     named = {
         code
         for response in DOCUMENT["components"]["responses"].values()
+        if "content" in response
         for code in _codes(response)
     }
 

@@ -152,8 +152,8 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             " tls_key, plaintext, semantics, max_staleness, poll_interval, jwks, issuer,"
             " audience, leeway, max_token_life, caller_auth, batch_limit,"
             " public_url, authzen_key, authzen_instances, authzen_subject_id, fast_path,"
-            " log_level, at_least_timeout, snapshot_dir, snapshot_key, drain_timeout,"
-            " upstream"
+            " routes, cookie, proxy_secret, log_level, at_least_timeout, snapshot_dir,"
+            " snapshot_key, drain_timeout, upstream"
         ),
     )
 
@@ -220,6 +220,45 @@ def test_a_snapshot_key_that_is_short_is_refused_and_never_repeated() -> None:
 
     rule = "QEETID_AUTHZ_SNAPSHOT_KEY must have at least 16 characters"
     assert (rule,) == raised.value.problems
+
+
+@pytest.mark.parametrize(
+    ("secret", "rule"),
+    [
+        ("short", "must have at least 16 characters"),
+        ("sixteen blanks !!", "must match pattern '^[!-~]+$'"),
+        ("é" * 16, "must match pattern '^[!-~]+$'"),
+    ],
+)
+def test_a_proxys_secret_of_no_use_is_refused_and_never_repeated(
+    secret: str, rule: str
+) -> None:
+    """It must be long, and of what a header can hold."""
+    assert problems(database_url=DSN, proxy_secret=secret) == (
+        f"QEETID_AUTHZ_PROXY_SECRET {rule}",
+    )
+    good = load_settings(database_url=DSN, proxy_secret="s3cret-s3cret-s3cret")
+    assert "s3cret" not in repr(good)
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:80", "[::]:80", "192.0.2.1:80"])
+def test_proxies_are_known_by_a_secret_where_others_come(listen: str) -> None:
+    """Who isn't the proxy could ask as if it were, but on this machine alone."""
+    given = {"database_url": DSN, "routes": "r.yaml", "plaintext": True}
+    (problem,) = problems(listen=listen, **given)
+
+    assert problem.startswith("QEETID_AUTHZ_PROXY_SECRET is missing: other machines")
+    load_settings(listen=listen, proxy_secret="x" * 16, **given)
+    for local in ("127.0.0.1:80", "unix:/x"):
+        load_settings(listen=local, database_url=DSN, routes="r.yaml")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a=b", "a;b", "é"])
+def test_what_is_no_name_of_a_cookie(name: str) -> None:
+    """Only what HTTP calls a token."""
+    (problem,) = problems(database_url=DSN, cookie=name)
+
+    assert problem.startswith(f"QEETID_AUTHZ_COOKIE `{name}` must ")
 
 
 def test_sources_of_keys() -> None:
