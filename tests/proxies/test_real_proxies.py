@@ -7,11 +7,15 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from qeetid_authz_server.proxies.paths import read_target
+from qeetid_authz_server.proxies.reading import read_routes
 from tests.integration.world import AGENT, ANNS_KEY
 from tests.proxies.backend import PROBE, Backend
-from tests.proxies.conftest import ELSEWHERE, SECRET, Stand
-from tests.proxies.programs import PROXIES, free_port, running
+from tests.proxies.conftest import ELSEWHERE, Stand
+from tests.proxies.programs import CONFIGURATION, PROXIES, free_port, running
 from tests.server.sidecars import Wire, exchange
 from tests.server.town import ACME, ACME_KEY, ANN, BOB, EVE, KEY, OTHER_KEY
 
@@ -287,6 +291,108 @@ def test_the_sidecars_own_routes_are_not_climbed_to(stand: Stand, target: str) -
     assert seen is None
 
 
+def test_the_host_that_is_decided_about_is_sent_on(stand: Stand) -> None:
+    """Where the request line names another host than `Host` does, or nobody does."""
+    for named, host in (
+        ("shop.example", "audit.example"),
+        ("audit.example", "shop.example"),
+    ):
+        _, seen = stand.send(f"http://{named}/status", host=host)
+        assert seen is None or ["shop.example"] == seen.all("Host")
+    probe = uuid4().hex
+    head = f"GET /status HTTP/1.0\r\n{PROBE}: {probe}\r\n\r\n"
+    assert 400 <= exchange(stand.base_url, head.encode()).status
+    assert stand.backend.seen(probe) is None
+
+
+def test_nobody_takes_away_what_is_told(stand: Stand) -> None:
+    """A client that names our headers in `Connection` gets nothing through by it."""
+    told = [*IDENTITY, "X-Qeetid-Proxy-Secret", "X-Envoy-Client-IP", "Authorization"]
+    for family in ("X-Forwarded", "X-Original"):
+        told += [f"{family}-{each}" for each in ("Uri", "Method", "Host", "For", "IP")]
+    lines = [f"Connection: {', '.join(told)}", f"X-Qeetid-Proxy-Secret: {'x' * 16}"]
+    _, seen = stand.send(INVOICE, stand.anns(), *lines)
+    unknown, unseen = stand.send(INVOICE, *lines)
+
+    if seen is not None:
+        assert [[ANN], ["user"], [ACME], [KEY]] == [seen.all(each) for each in IDENTITY]
+    assert unknown.status in (400, 401, 403)  # Envoy refuses by itself
+    assert unseen is None
+
+
+def test_a_second_credential_is_no_way_in(stand: Stand) -> None:
+    """In lines of its own, of which proxies make one or leave two."""
+    bob = f"Authorization: {stand.office.user(BOB)}"
+    cookies = [f"Cookie: session={stand.office.user(each)[7:]}" for each in (ANN, BOB)]
+    for lines in ([stand.anns(), bob], cookies):
+        reply, seen = stand.send(INVOICE, *lines)
+        assert seen is None
+        assert reply.status in (400, 401)  # nginx refuses by itself
+
+
+def test_a_body_of_unknown_length_passes_unseen(stand: Stand) -> None:
+    """It comes in pieces, none of which is for the authorizer."""
+    probe = uuid4().hex
+    lines = [f"PUT {INVOICE} HTTP/1.1", "Host: shop.example", f"{PROBE}: {probe}"]
+    lines += [stand.anns(), "Transfer-Encoding: chunked", "", ""]
+    raw = "\r\n".join(lines).encode() + b"5\r\nseven\r\n0\r\n\r\n"
+
+    assert 200 == exchange(stand.base_url, raw).status
+    assert stand.backend.seen(probe) is not None
+
+
+ROUTES = read_routes((CONFIGURATION / "routes.yaml").read_bytes(), "routes.yaml").table
+PIECES = [
+    "/",
+    "//",
+    "/.",
+    "/..",
+    "%2e",
+    "%2F",
+    "%5c",
+    "\\",
+    ";",
+    "%25",
+    "2e",
+    "%00",
+    "?",
+]
+NAMES = [
+    "api",
+    "invoices",
+    "7",
+    "me",
+    "status",
+    "API",
+    "%69",
+    "lines",
+    "#",
+    "*",
+    ":",
+    "@",
+]
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.sampled_from([*PIECES, *NAMES]), max_size=7).map("".join),
+    st.sampled_from(["", "/status", "/api/me", INVOICE, "/api"]),
+    st.sampled_from(["GET", "OPTIONS", "PUT"]),
+)
+def test_what_is_decided_about_is_what_arrives(
+    stand: Stand, rest: str, beginning: str, method: str
+) -> None:
+    """Whatever Ann asks for: she may have what the application then gets."""
+    _, seen = stand.send(f"{beginning}/{rest}", stand.anns(), method=method)
+    if seen is None:
+        return
+    route = ROUTES.match(read_target(seen.target), seen.method, "shop.example")
+
+    assert route is not None
+    assert route.permission in ("", KEY)
+    assert [route.permission] == (seen.all("X-Auth-Permission") or [""])
+
+
 def test_a_preflight_is_for_anybody_where_a_route_says_so(stand: Stand) -> None:
     """What a browser asks without a credential, and nothing but that."""
     lines = ["Origin: https://app.example", "Access-Control-Request-Method: GET"]
@@ -331,8 +437,3 @@ def test_without_an_authorizer_nothing_passes(name: str, tmp_path: Path) -> None
 
         assert reply.status >= 500
         assert backend.seen(probe) is None
-
-
-def test_the_documentation_holds_no_secret_but_its_own() -> None:
-    """What the tests send as the proxy's secret is what the documentation shows."""
-    assert len(SECRET) >= 16

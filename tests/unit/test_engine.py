@@ -68,6 +68,15 @@ def test_direct_and_group_grants(engine: Engine) -> None:
     assert not engine.can(user(BOB), "billing:write")
 
 
+def test_which_permissions_there_are(engine: Engine) -> None:
+    """By their keys, verbatim."""
+    assert engine.is_permission("billing:write")
+    assert not engine.is_permission("billing:Write")
+    engine.close()
+    with pytest.raises(NotOpenError):
+        engine.is_permission("billing:write")
+
+
 def test_a_decision_says_why_and_when(engine: Engine) -> None:
     """A decision is true when allowed, and carries reason, revision and age."""
     decision = engine.check(user(EVE), "billing:write")
