@@ -244,7 +244,8 @@ def test_a_proxys_secret_of_no_use_is_refused_and_never_repeated(
 @pytest.mark.parametrize("listen", ["0.0.0.0:80", "[::]:80", "192.0.2.1:80"])
 def test_proxies_are_known_by_a_secret_where_others_come(listen: str) -> None:
     """Who isn't the proxy could ask as if it were, but on this machine alone."""
-    given = {"database_url": DSN, "routes": "r.yaml", "plaintext": True}
+    given: dict[str, Any] = {"routes": "r.yaml", "plaintext": True}
+    given["database_url"] = DSN
     (problem,) = problems(listen=listen, **given)
 
     assert problem.startswith("QEETID_AUTHZ_PROXY_SECRET is missing: other machines")

@@ -17,13 +17,13 @@ LONGEST_TARGET: Final = 8192
 """Characters of a request's target, the query's among them."""
 
 _VISIBLE = re.compile(r"/[!-~]*")
-_FOREIGN = frozenset("#\\")
-_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
-_NEVER_DECODED = re.compile(
-    "[\\x00-\\x1f\\x7f-\\x9f/\\\\;]"  # controls, what separates, what carries parameters
-    "|%(?:[0-9A-Fa-f]{2}|u)"  # encoded twice
+_FOREIGN = re.compile(r"[#\\]")
+_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})|%2[Ff]")  # or one that would separate
+_PLAIN = re.compile(
+    r"(?:/(?!\.{1,2}(?:/|\Z))"  # no dots alone
+    r"[^/\\;\x00-\x1f\x7f-\x9f]+)*/?"  # nothing empty; no parameters, no controls
 )
-_DOTS = frozenset({".", ".."})
+_ENCODED_TWICE = re.compile("%(?:[0-9A-Fa-f]{2}|u)")
 
 
 class AmbiguousPathError(ValueError):
@@ -38,28 +38,31 @@ def read_target(target: str) -> Segments:
     """
     if len(target) > LONGEST_TARGET or not _VISIBLE.fullmatch(target):
         raise AmbiguousPathError("not a path of visible ASCII characters")
-    if not _FOREIGN.isdisjoint(target):
+    if _FOREIGN.search(target):
         raise AmbiguousPathError("a character that has no place in a target")
     path = target.partition("?")[0]
-    if _BAD_ESCAPE.search(path):
-        raise AmbiguousPathError("a percent sign that encodes nothing")
-    *inner, last = map(_decode, path[1:].split("/"))
-    if not all(map(is_plain, inner)) or not (last == "" or is_plain(last)):
+    if "%" in path:
+        path = _decode(path)
+    if not _is_plain(path):
         raise AmbiguousPathError("a segment that can be read in two ways")
-    return (*inner, last)
+    return path[1:].split("/")
 
 
 def is_plain(segment: str) -> bool:
     """Whether a decoded segment means itself to everybody, and isn't empty."""
-    if segment in _DOTS:
+    return segment != "" and "/" not in segment and _is_plain(f"/{segment}")
+
+
+def _is_plain(path: str) -> bool:
+    if "%" in path and _ENCODED_TWICE.search(path):
         return False
-    return segment != "" and _NEVER_DECODED.search(segment) is None
+    return _PLAIN.fullmatch(path) is not None
 
 
-def _decode(segment: str) -> str:
-    if "%" not in segment:
-        return segment
+def _decode(path: str) -> str:
+    if _BAD_ESCAPE.search(path):
+        raise AmbiguousPathError("a percent sign that encodes nothing, or a slash")
     try:
-        return unquote_to_bytes(segment).decode("utf-8")
+        return unquote_to_bytes(path).decode("utf-8")
     except UnicodeDecodeError:
         raise AmbiguousPathError("an encoding that isn't UTF-8") from None

@@ -81,6 +81,8 @@ class Table:
         for segment in segments:
             yield from (node.rest for node in nodes if node.rest)
             nodes = [child for node in nodes for child in node.children(segment)]
+            if not nodes:
+                return
         yield from (node.ending for node in nodes if node.ending)
 
 
