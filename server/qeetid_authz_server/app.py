@@ -25,8 +25,8 @@ from qeetid_authz_server.lifecycle import following, looking_up, reading_keys
 from qeetid_authz_server.metrics import Instruments
 from qeetid_authz_server.middleware import make_guard
 from qeetid_authz_server.parts import Parts
-from qeetid_authz_server.proxies.family import make as proxies
 from qeetid_authz_server.proxies.endpoints import TEMPLATES as PROXY_PATHS
+from qeetid_authz_server.proxies.family import make as proxies
 from qeetid_authz_server.routes.batch import body_limit
 from qeetid_authz_server.routes.families import questions, tokens, watching
 from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS

@@ -33,7 +33,9 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def strict(town_database: str, routes: Path) -> Iterator[str]:
     """The base URL of a sidecar with strict semantics."""
-    with sidecar(town_database, batch_limit=20, routes=routes, **EVERYTHING) as base_url:
+    with sidecar(
+        town_database, batch_limit=20, routes=routes, **EVERYTHING
+    ) as base_url:
         yield base_url
 
 
