@@ -33,9 +33,6 @@ from qeetid_authz_server.responses import (
     text_response,
 )
 
-REQUEST_ID: Final = web.RequestKey("request_id", str)
-"""Under this key a request holds what it is called."""
-
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 GIVEN_ID: Final = web.RequestKey("given_id", str)
