@@ -424,6 +424,20 @@ def test_a_websocket_is_opened_by_who_may_get(stand: Stand) -> None:
     assert 200 == stand.send("/status")[0].status
 
 
+@pytest.mark.parametrize("protocol", ["h2c", "websocket, h2c", "h2c, websocket"])
+def test_no_tunnel_of_http2_is_opened(stand: Stand, protocol: str) -> None:
+    """In a tunnel of HTTP/2 nobody would be asked about what else is requested."""
+    reply, seen = stand.send(
+        "/status",
+        "Connection: Upgrade, HTTP2-Settings",
+        f"Upgrade: {protocol}",
+        "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA",
+    )
+
+    assert reply.status != 101
+    assert seen is None or [] == seen.all("Upgrade")
+
+
 @pytest.mark.parametrize("name", PROXIES)
 def test_without_an_authorizer_nothing_passes(name: str, tmp_path: Path) -> None:
     """Where nobody answers the proxy's question, even what is for anybody is refused."""
