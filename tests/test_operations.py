@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qeetid_authz_server.logs import HTTP_LOG, JsonFormatter
+from qeetid_authz_server.telemetry.logs import HTTP_LOG, JsonFormatter
 
 ROOT = Path(__file__).parents[1]
 LOGGERS = {"_log", "log", "REQUEST_LOG", "HTTP_LOG"}

@@ -8,29 +8,28 @@ from aiohttp.typedefs import Middleware
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.postgres.lookups import Lookups
 from qeetid_authz.postgres.refreshtokens import RefreshTokens
-from qeetid_authz_server.addresses import UnixAddress
 from qeetid_authz_server.authzen.family import make as authzen
-from qeetid_authz_server.bodies import Bodies
-from qeetid_authz_server.callers import Gate
-from qeetid_authz_server.clients import Clients
-from qeetid_authz_server.counts import COUNTS, Counts
 from qeetid_authz_server.fastpath.answering import FastPath
 from qeetid_authz_server.fastpath.checks import PlainChecks
 from qeetid_authz_server.fastpath.introspections import PlainIntrospections
-from qeetid_authz_server.health import Health
 from qeetid_authz_server.hosted.family import make as hosted
-from qeetid_authz_server.introspection import Introspection
+from qeetid_authz_server.incoming.bodies import Bodies
+from qeetid_authz_server.incoming.callers import Gate
+from qeetid_authz_server.incoming.clients import Clients
+from qeetid_authz_server.introspection import INTROSPECTION_PATHS, Introspection
 from qeetid_authz_server.kubernetes.family import make as kubernetes
 from qeetid_authz_server.lifecycle import following, looking_up, reading_keys
-from qeetid_authz_server.metrics import Instruments
+from qeetid_authz_server.listening.addresses import UnixAddress
 from qeetid_authz_server.middleware import make_guard
 from qeetid_authz_server.parts import Parts
 from qeetid_authz_server.proxies.endpoints import TEMPLATES as PROXY_PATHS
 from qeetid_authz_server.proxies.family import make as proxies
 from qeetid_authz_server.routes.batch import body_limit
 from qeetid_authz_server.routes.families import questions, tokens, watching
-from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS
 from qeetid_authz_server.settings import CallerAuth, Settings
+from qeetid_authz_server.telemetry.counts import COUNTS, Counts
+from qeetid_authz_server.telemetry.health import Health
+from qeetid_authz_server.telemetry.metrics import Instruments
 
 AUTHORIZER: Final = web.AppKey("authorizer", AsyncAuthorizer)
 BODIES: Final = web.AppKey("bodies", Bodies)
@@ -104,7 +103,7 @@ def make_app(settings: Settings) -> web.Application:
 def _tracing() -> Middleware | None:
     """What traces requests; nothing where OpenTelemetry isn't installed or set up."""
     try:
-        from qeetid_authz_server.tracing import make_tracing  # noqa: PLC0415
+        from qeetid_authz_server.telemetry.tracing import make_tracing  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "opentelemetry":
             raise

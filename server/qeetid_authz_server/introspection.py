@@ -6,7 +6,7 @@ another tenant.
 """
 
 import logging
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
 from qeetid_authz.authorizer import AsyncAuthorizer
@@ -22,11 +22,17 @@ from qeetid_authz.ids import Id, format_id
 from qeetid_authz.model import Semantics
 from qeetid_authz.postgres.refreshtokens import RefreshToken, RefreshTokens
 from qeetid_authz.principal import Kind, Principal
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.outgoing.problems import Code, Problem
+from qeetid_authz_server.outgoing.wire import encode
 
 Members: TypeAlias = dict[str, Any]
 """Of an active token, in alphabetical order."""
+
+INTROSPECTION_PATH: Final = "/oauth/introspect"
+"""Where the hosted server is asked."""
+
+INTROSPECTION_PATHS: Final = (INTROSPECTION_PATH, f"/v1{INTROSPECTION_PATH}")
+"""Where we are: there, and where an SDK looks."""
 
 _log = logging.getLogger(__name__)
 

@@ -10,28 +10,28 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import Histogram
 
 from qeetid_authz.errors import NotOpenError, UnavailableError
-from qeetid_authz_server.counts import Counts, route_of
-from qeetid_authz_server.health import Health
 from qeetid_authz_server.hosted.targets import NOT_SERVED, is_hosted
-from qeetid_authz_server.logs import log_request
-from qeetid_authz_server.problems import (
+from qeetid_authz_server.incoming.requestids import (
+    REQUEST_ID,
+    choose_request_id,
+    request_ids,
+)
+from qeetid_authz_server.outgoing.problems import (
     CSRF_FAILED,
     Code,
     Problem,
     problem_response,
     unavailable,
 )
-from qeetid_authz_server.requestids import (
-    REQUEST_ID,
-    choose_request_id,
-    request_ids,
-)
-from qeetid_authz_server.responses import (
+from qeetid_authz_server.outgoing.responses import (
     NOT_STORED,
     empty_response,
     json_response,
     text_response,
 )
+from qeetid_authz_server.telemetry.counts import Counts, route_of
+from qeetid_authz_server.telemetry.health import Health
+from qeetid_authz_server.telemetry.logs import log_request
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 

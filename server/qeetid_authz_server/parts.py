@@ -9,11 +9,11 @@ from aiohttp.typedefs import Middleware
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.postgres.lookups import Lookups
-from qeetid_authz_server.bodies import Bodies
-from qeetid_authz_server.callers import Gate
-from qeetid_authz_server.counts import Counts
-from qeetid_authz_server.health import Health
+from qeetid_authz_server.incoming.bodies import Bodies
+from qeetid_authz_server.incoming.callers import Gate
 from qeetid_authz_server.settings import Settings
+from qeetid_authz_server.telemetry.counts import Counts
+from qeetid_authz_server.telemetry.health import Health
 
 Resource: TypeAlias = Callable[[web.Application], AsyncIterator[None]]
 """Something that is there as long as the application runs."""

@@ -12,12 +12,12 @@ from typing import Any
 
 from aiohttp import web
 
-from qeetid_authz_server.counts import COUNTS, Counts
 from qeetid_authz_server.fastpath.answering import FastPath, Remembered
 from qeetid_authz_server.fastpath.handover import Handover
 from qeetid_authz_server.fastpath.heads import END
-from qeetid_authz_server.problems import Code, Problem, problem_response
-from qeetid_authz_server.requestids import request_ids
+from qeetid_authz_server.incoming.requestids import request_ids
+from qeetid_authz_server.outgoing.problems import Code, Problem, problem_response
+from qeetid_authz_server.telemetry.counts import COUNTS, Counts
 
 PATIENCE = 10.0
 """Seconds in which a head must have come, from its first byte on."""

@@ -14,11 +14,11 @@ from typing import Any
 from aiohttp import web
 
 from qeetid_authz_server.app import AUTHORIZER, BODIES, FAST_PATH, HEALTH, make_app
-from qeetid_authz_server.listening import Listener
-from qeetid_authz_server.logs import HTTP_LOG, configure_logging
+from qeetid_authz_server.listening.listener import Listener
+from qeetid_authz_server.listening.tls import server_context
 from qeetid_authz_server.protocol import Runner
 from qeetid_authz_server.settings import Settings
-from qeetid_authz_server.tls import server_context
+from qeetid_authz_server.telemetry.logs import HTTP_LOG, configure_logging
 
 _GRACE = 0.5  # seconds, for what is written when the drain ends
 _TICK = 0.01  # seconds

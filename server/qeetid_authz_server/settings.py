@@ -28,9 +28,9 @@ from qeetid_authz.options import (
     POLL_INTERVAL,
 )
 from qeetid_authz.postgres.connecting import UNREADABLE, read_dsn
-from qeetid_authz_server.addresses import Address, UnixAddress, parse_address
 from qeetid_authz_server.authzen.mapping import DEFAULT_PATTERN, KeyPattern
 from qeetid_authz_server.hosted.origins import parse_origin
+from qeetid_authz_server.listening.addresses import Address, UnixAddress, parse_address
 from qeetid_authz_server.publicurls import require_public_url
 
 PREFIX = "QEETID_AUTHZ_"

@@ -8,7 +8,7 @@ import pytest
 from qeetid_authz.ids import format_id
 from qeetid_authz.postgres.lookups import Lookups
 from qeetid_authz.postgres.names import Names
-from qeetid_authz_server.subjects import Subjects
+from qeetid_authz_server.incoming.subjects import Subjects
 from tests.tables import Tables, named, write
 
 ACME, ANN, BOB = named("tenant", "acme"), named("user", "ann"), named("user", "bob")

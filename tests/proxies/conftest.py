@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from qeetid_authz.postgres.embedded import Server
-from qeetid_authz_server.addresses import TcpAddress, parse_address
+from qeetid_authz_server.listening.addresses import TcpAddress, parse_address
 from tests.fixtures.postgres import new_database
 from tests.proxies.backend import PROBE, Backend, Seen
 from tests.proxies.programs import PROXIES, configuration, running

@@ -11,7 +11,11 @@ from threading import Thread
 from time import monotonic, sleep
 from typing import Any, Self
 
-from qeetid_authz_server.addresses import TcpAddress, UnixAddress, parse_address
+from qeetid_authz_server.listening.addresses import (
+    TcpAddress,
+    UnixAddress,
+    parse_address,
+)
 from qeetid_authz_server.serving import serve
 from qeetid_authz_server.settings import Settings
 

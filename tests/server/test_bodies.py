@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from qeetid_authz_server import bodies
-from qeetid_authz_server.bodies import Bodies
-from qeetid_authz_server.problems import Code, Problem
+from qeetid_authz_server.incoming import bodies
+from qeetid_authz_server.incoming.bodies import Bodies
+from qeetid_authz_server.outgoing.problems import Code, Problem
 from tests.server.sidecars import Wire, request
 from tests.server.test_batch import batch
 from tests.server.town import ACME_KEY, ANN, KEY

@@ -12,8 +12,8 @@ from qeetid_authz.document.resolution import resolve
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.ids import format_id
 from qeetid_authz.principal import Principal
-from qeetid_authz_server.responses import SECURITY_HEADERS
-from qeetid_authz_server.wire import explanation_body
+from qeetid_authz_server.outgoing.responses import SECURITY_HEADERS
+from qeetid_authz_server.outgoing.wire import explanation_body
 from tests.integration.world import AGENT, OTHERS_AGENT, SERVICE, SERVICE_KEY
 from tests.server.bearers import Office
 from tests.server.sidecars import Reply, exchange, request, sidecar

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from qeetid_authz_server.logs import JsonFormatter
-from qeetid_authz_server.responses import SECURITY_HEADERS
+from qeetid_authz_server.outgoing.responses import SECURITY_HEADERS
+from qeetid_authz_server.telemetry.logs import JsonFormatter
 from tests.server.sidecars import Wire, request
 from tests.server.test_check import BAD_REQUEST, error
 from tests.server.town import ACME_KEY

@@ -12,7 +12,7 @@ from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.credentials.keyring import Keyring
 from qeetid_authz.postgres.embedded import Server
 from qeetid_authz.postgres.migrate import migrate
-from qeetid_authz_server.health import Health
+from qeetid_authz_server.telemetry.health import Health
 from tests.issuer import SigningKey
 from tests.server.sidecars import eventually, request, sidecar
 from tests.server.test_batch import batch, send

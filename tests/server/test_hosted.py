@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qeetid_authz_server.responses import SECURITY_HEADERS
+from qeetid_authz_server.outgoing.responses import SECURITY_HEADERS
 from tests.server.sidecars import Reply, Wire, exchange, request, sidecar
 from tests.server.test_edges import CSRF, NOT_FOUND
 from tests.server.town import ACME_KEY, target

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from qeetid_authz_server.forms import FORM_SIZE_LIMIT
+from qeetid_authz_server.incoming.forms import FORM_SIZE_LIMIT
 from tests.server.sidecars import Wire, exchange, request
 from tests.server.test_fastcheck import LAST, PLAIN, get, stream
 from tests.server.test_fastintrospection import FORM

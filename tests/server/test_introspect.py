@@ -23,7 +23,7 @@ from psycopg import sql
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.postgres.embedded import Cluster, Server
 from qeetid_authz.postgres.migrate import migrate
-from qeetid_authz_server.forms import FIELD_LIMIT, FORM_SIZE_LIMIT
+from qeetid_authz_server.incoming.forms import FIELD_LIMIT, FORM_SIZE_LIMIT
 from tests.fixtures.postgres import new_database
 from tests.issuer import (
     AUDIENCE,

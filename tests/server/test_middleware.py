@@ -13,12 +13,12 @@ from qeetid_authz.errors import (
     OverloadedError,
     StaleError,
 )
-from qeetid_authz_server.counts import Counts
-from qeetid_authz_server.health import Health
-from qeetid_authz_server.metrics import Instruments
 from qeetid_authz_server.middleware import make_guard
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.responses import SECURITY_HEADERS
+from qeetid_authz_server.outgoing.problems import Code, Problem
+from qeetid_authz_server.outgoing.responses import SECURITY_HEADERS
+from qeetid_authz_server.telemetry.counts import Counts
+from qeetid_authz_server.telemetry.health import Health
+from qeetid_authz_server.telemetry.metrics import Instruments
 
 
 @pytest.mark.parametrize(

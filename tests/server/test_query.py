@@ -2,7 +2,7 @@
 
 import pytest
 
-from qeetid_authz_server.query import parse_query
+from qeetid_authz_server.incoming.query import parse_query
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 
 from qeetid_authz.errors import NotMigratedError, SchemaError, UnreachableError
 from qeetid_authz.postgres.migrate import migrate, remove
-from qeetid_authz_server.listening import ListenError
+from qeetid_authz_server.listening.listener import ListenError
 from tests.server.sidecars import Wire, eventually, exchange, request, sidecar
 from tests.server.test_batch import batch
 from tests.server.test_check import ask
@@ -29,7 +29,7 @@ PROGRAM = (
     "from qeetid_authz_server.settings import load_settings;"
     "run(load_settings())"
 )
-PATIENT = "from qeetid_authz_server import bodies; bodies.PATIENCE = 600.0;"
+PATIENT = "from qeetid_authz_server.incoming import bodies; bodies.PATIENCE = 600.0;"
 BODY = batch([(ANN, KEY)])
 HEAD = (
     "POST /v1/check/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

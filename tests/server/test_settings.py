@@ -11,7 +11,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from qeetid_authz.model import Semantics
-from qeetid_authz_server.addresses import TcpAddress, UnixAddress, parse_address
+from qeetid_authz_server.listening.addresses import (
+    TcpAddress,
+    UnixAddress,
+    parse_address,
+)
 from qeetid_authz_server.settings import (
     PREFIX,
     CallerAuth,

@@ -144,7 +144,9 @@ def test_where_nothing_collects_nothing_is_traced(
     """Without a provider, or without OpenTelemetry, there is no middleware for it."""
     if not is_installed:
         monkeypatch.setitem(sys.modules, "opentelemetry", None)
-        monkeypatch.delitem(sys.modules, "qeetid_authz_server.tracing", raising=False)
+        monkeypatch.delitem(
+            sys.modules, "qeetid_authz_server.telemetry.tracing", raising=False
+        )
     app = make_app(load_settings(database_url="host=/nonexistent"))
 
     assert len(app.middlewares) == 1

@@ -10,11 +10,11 @@ from aiohttp import hdrs, web
 from qeetid_authz.ids import Id
 from qeetid_authz.principal import Principal
 from qeetid_authz_server.authzen.strictjson import read_object
-from qeetid_authz_server.bodies import Bodies
-from qeetid_authz_server.callers import Gate
+from qeetid_authz_server.incoming.bodies import Bodies
+from qeetid_authz_server.incoming.callers import Gate
+from qeetid_authz_server.incoming.questions import read_id, require_same_tenant
 from qeetid_authz_server.middleware import GIVEN_ID
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.questions import read_id, require_same_tenant
+from qeetid_authz_server.outgoing.problems import Code, Problem
 
 SMALL: Final = 65_536
 """Bytes that a body may have which asks one thing."""

@@ -25,11 +25,11 @@ from qeetid_authz_server.authzen.messages import (
     read_questions,
 )
 from qeetid_authz_server.authzen.people import Known, People
-from qeetid_authz_server.counts import DECIDED, UNSTATED, Decided
-from qeetid_authz_server.ownwrites import own_writes
-from qeetid_authz_server.problems import Problem
-from qeetid_authz_server.responses import decision_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.incoming.ownwrites import own_writes
+from qeetid_authz_server.outgoing.problems import Problem
+from qeetid_authz_server.outgoing.responses import decision_response
+from qeetid_authz_server.outgoing.wire import encode
+from qeetid_authz_server.telemetry.counts import DECIDED, UNSTATED, Decided
 
 _API = "authzen"
 _Name: TypeAlias = tuple[str, str]  # of a subject: its type and its id

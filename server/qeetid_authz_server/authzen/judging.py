@@ -10,8 +10,8 @@ from qeetid_authz.principal import Principal
 from qeetid_authz_server.authzen.mapping import KeyMapping
 from qeetid_authz_server.authzen.messages import Evaluation, Failure
 from qeetid_authz_server.authzen.people import Known, Stranger
-from qeetid_authz_server.counts import UNSTATED
-from qeetid_authz_server.wire import encode, sentence, steps
+from qeetid_authz_server.outgoing.wire import encode, sentence, steps
+from qeetid_authz_server.telemetry.counts import UNSTATED
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from qeetid_authz.ids import parse_wire_id
-from qeetid_authz_server.responses import json_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.outgoing.responses import json_response
+from qeetid_authz_server.outgoing.wire import encode
 
 WELL_KNOWN: Final = "/.well-known/authzen-configuration"
 

@@ -13,8 +13,8 @@ from qeetid_authz.ids import Id, format_id, parse_id, parse_wire_id
 from qeetid_authz.postgres.names import Names
 from qeetid_authz.principal import Kind, Principal
 from qeetid_authz_server.authzen.messages import Subject
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.subjects import Subjects
+from qeetid_authz_server.incoming.subjects import Subjects
+from qeetid_authz_server.outgoing.problems import Code, Problem
 
 _log = logging.getLogger(__name__)
 

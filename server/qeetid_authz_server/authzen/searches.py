@@ -25,10 +25,10 @@ from qeetid_authz_server.authzen.messages import (
 from qeetid_authz_server.authzen.paging import Place, Tokens, choose, digest, turn
 from qeetid_authz_server.authzen.people import KINDS, People
 from qeetid_authz_server.authzen.seeking import Seeker
-from qeetid_authz_server.ownwrites import own_writes
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.responses import decision_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.incoming.ownwrites import own_writes
+from qeetid_authz_server.outgoing.problems import Code, Problem
+from qeetid_authz_server.outgoing.responses import decision_response
+from qeetid_authz_server.outgoing.wire import encode
 
 
 @dataclass(frozen=True, slots=True)

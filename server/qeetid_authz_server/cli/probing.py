@@ -8,13 +8,13 @@ from ssl import SSLContext
 from typing import Any, NamedTuple
 
 from qeetid_authz.errors import AuthzError
-from qeetid_authz_server.addresses import (
+from qeetid_authz_server.listening.addresses import (
     Address,
     TcpAddress,
     UnixAddress,
     parse_address,
 )
-from qeetid_authz_server.tls import client_context
+from qeetid_authz_server.listening.tls import client_context
 
 _TIMEOUT = 5.0  # seconds
 _HTTP, _HTTPS = "http://", "https://"

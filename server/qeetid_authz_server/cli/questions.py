@@ -15,7 +15,7 @@ from qeetid_authz_server.cli.exits import Exit
 from qeetid_authz_server.cli.output import console, printable, write_json
 from qeetid_authz_server.cli.sources import Source, open_source
 from qeetid_authz_server.cli.state import State, with_state
-from qeetid_authz_server.wire import explanation_body, sentence
+from qeetid_authz_server.outgoing.wire import explanation_body, sentence
 
 _Parameter: TypeAlias = Callable[[Any], Any]
 """What gives a command, or a function, one more parameter."""

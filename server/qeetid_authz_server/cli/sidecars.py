@@ -8,8 +8,8 @@ from qeetid_authz_server.cli.exits import Exit
 from qeetid_authz_server.cli.output import console, write_json, write_members
 from qeetid_authz_server.cli.probing import Door, SidecarError, ask_health, read_url
 from qeetid_authz_server.cli.state import State, with_state
+from qeetid_authz_server.listening.tls import client_context
 from qeetid_authz_server.settings import CallerAuth, LogLevel, SubjectIds
-from qeetid_authz_server.tls import client_context
 
 _url = click.option(
     "--url",

@@ -14,7 +14,7 @@ from qeetid_authz.postgres.embedded import Cluster
 from qeetid_authz_server.demo.asking import ask_all
 from qeetid_authz_server.demo.showing import Audience
 from qeetid_authz_server.demo.stage import Stage, require_empty, set_up
-from qeetid_authz_server.listening import ListenError
+from qeetid_authz_server.listening.listener import ListenError
 from qeetid_authz_server.serving import serve
 from qeetid_authz_server.settings import Settings, load_settings
 

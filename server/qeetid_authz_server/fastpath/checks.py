@@ -15,8 +15,6 @@ from qeetid_authz.credentials.authentication import Recognised
 from qeetid_authz.decision.reasons import Reason
 from qeetid_authz.errors import AuthzError
 from qeetid_authz.revision import Revision
-from qeetid_authz_server.callers import Gate
-from qeetid_authz_server.counts import PlainTally
 from qeetid_authz_server.fastpath.heads import (
     END,
     Asked,
@@ -25,11 +23,17 @@ from qeetid_authz_server.fastpath.heads import (
     read_line,
     text_of,
 )
-from qeetid_authz_server.health import Health
-from qeetid_authz_server.logs import REQUEST_LOG, log_request
-from qeetid_authz_server.requestids import decent_request_id, request_ids
-from qeetid_authz_server.responses import ID_FIELD, decision_head, decision_tail
-from qeetid_authz_server.wire import ALLOWED, DENIED
+from qeetid_authz_server.incoming.callers import Gate
+from qeetid_authz_server.incoming.requestids import decent_request_id, request_ids
+from qeetid_authz_server.outgoing.responses import (
+    ID_FIELD,
+    decision_head,
+    decision_tail,
+)
+from qeetid_authz_server.outgoing.wire import ALLOWED, DENIED
+from qeetid_authz_server.telemetry.counts import PlainTally
+from qeetid_authz_server.telemetry.health import Health
+from qeetid_authz_server.telemetry.logs import REQUEST_LOG, log_request
 
 _AT_ONCE = 64  # checks that come together
 _NEVER = -1  # edition, or second

@@ -16,9 +16,9 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from qeetid_authz.principal import Kind, Principal
 from qeetid_authz.sidecar.wire import AT_LEAST
-from qeetid_authz_server.problems import Problem
-from qeetid_authz_server.query import parse_pairs
-from qeetid_authz_server.questions import read_id, read_permission
+from qeetid_authz_server.incoming.query import parse_pairs
+from qeetid_authz_server.incoming.questions import read_id, read_permission
+from qeetid_authz_server.outgoing.problems import Problem
 
 END = b"\r\n\r\n"
 """Of a head."""

@@ -9,17 +9,16 @@ from aiohttp.helpers import rfc822_formatted_time
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.errors import AuthzError
 from qeetid_authz.ids import Id
-from qeetid_authz_server.clients import Clients, read_basic
-from qeetid_authz_server.counts import Counts
 from qeetid_authz_server.fastpath.heads import END, NotPlainError, read_fields, text_of
-from qeetid_authz_server.forms import FORM_SIZE_LIMIT, FORM_TYPE, parse_form
-from qeetid_authz_server.health import Health
-from qeetid_authz_server.introspection import Introspection
-from qeetid_authz_server.logs import log_request
-from qeetid_authz_server.problems import Problem
-from qeetid_authz_server.requestids import decent_request_id, request_ids
-from qeetid_authz_server.responses import unstored_form
-from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS
+from qeetid_authz_server.incoming.clients import Clients, read_basic
+from qeetid_authz_server.incoming.forms import FORM_SIZE_LIMIT, FORM_TYPE, parse_form
+from qeetid_authz_server.incoming.requestids import decent_request_id, request_ids
+from qeetid_authz_server.introspection import INTROSPECTION_PATHS, Introspection
+from qeetid_authz_server.outgoing.problems import Problem
+from qeetid_authz_server.outgoing.responses import unstored_form
+from qeetid_authz_server.telemetry.counts import Counts
+from qeetid_authz_server.telemetry.health import Health
+from qeetid_authz_server.telemetry.logs import log_request
 
 _LINES = {f"POST {path} HTTP/1.1".encode(): path for path in INTROSPECTION_PATHS}
 _RESPONSE = unstored_form()

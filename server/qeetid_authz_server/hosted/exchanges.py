@@ -7,8 +7,8 @@ from aiohttp import ClientResponse, web
 from multidict import CIMultiDict
 
 from qeetid_authz_server.hosted.fields import are_writable, response_fields
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.requestids import REQUEST_ID
+from qeetid_authz_server.incoming.requestids import REQUEST_ID
+from qeetid_authz_server.outgoing.problems import Code, Problem
 
 BODY_LIMIT: Final = 256 << 20
 """Bytes that a body may have, in either direction."""

@@ -3,11 +3,11 @@
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from qeetid_authz_server.counts import ROUTE
 from qeetid_authz_server.hosted.origins import parse_origin
 from qeetid_authz_server.hosted.passing import Passing
 from qeetid_authz_server.hosted.targets import is_ours
 from qeetid_authz_server.parts import Family, Parts
+from qeetid_authz_server.telemetry.counts import ROUTE
 
 HOSTED_ROUTE = "hosted"
 """What all paths are called that are passed on."""

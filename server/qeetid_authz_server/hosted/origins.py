@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from qeetid_authz_server.addresses import TcpAddress
 from qeetid_authz_server.hosted.targets import has_dot_segments
+from qeetid_authz_server.listening.addresses import TcpAddress
 
 _WRITTEN = re.compile(r"[!-~]+")
 

@@ -38,8 +38,8 @@ from qeetid_authz_server.hosted.fields import (
 )
 from qeetid_authz_server.hosted.origins import Origin
 from qeetid_authz_server.hosted.targets import require_passable
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.requestids import REQUEST_ID
+from qeetid_authz_server.incoming.requestids import REQUEST_ID
+from qeetid_authz_server.outgoing.problems import Code, Problem
 
 CONNECTION_LIMIT: Final = 100
 """Connections to the upstream; who finds none free waits."""

@@ -8,9 +8,9 @@ from qeetid_authz.errors import DatabaseError, OverloadedError
 from qeetid_authz.ids import Id, parse_wire_id
 from qeetid_authz.postgres.names import Names
 from qeetid_authz.principal import Kind, Principal
-from qeetid_authz_server.bodies import Bodies
-from qeetid_authz_server.callers import Gate
-from qeetid_authz_server.counts import DECIDED, UNSTATED, Decided
+from qeetid_authz_server.incoming.bodies import Bodies
+from qeetid_authz_server.incoming.callers import Gate
+from qeetid_authz_server.incoming.subjects import Subjects
 from qeetid_authz_server.kubernetes.credentials import presented
 from qeetid_authz_server.kubernetes.mapping import permission_of
 from qeetid_authz_server.kubernetes.reviews import (
@@ -21,11 +21,11 @@ from qeetid_authz_server.kubernetes.reviews import (
     answer,
     read_review,
 )
+from qeetid_authz_server.outgoing.problems import Code, Problem
+from qeetid_authz_server.outgoing.responses import decision_response, json_response
+from qeetid_authz_server.outgoing.wire import encode
 from qeetid_authz_server.parts import Family, Parts
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.responses import decision_response, json_response
-from qeetid_authz_server.subjects import Subjects
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.telemetry.counts import DECIDED, UNSTATED, Decided
 
 KUBERNETES_PATH = "/authz/kubernetes"
 

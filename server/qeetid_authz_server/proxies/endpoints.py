@@ -13,13 +13,13 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from qeetid_authz.errors import NotOpenError, UnavailableError
-from qeetid_authz_server.problems import Code, Problem, unavailable
+from qeetid_authz_server.incoming.requestids import REQUEST_ID
+from qeetid_authz_server.outgoing.problems import Code, Problem, unavailable
+from qeetid_authz_server.outgoing.responses import empty_response
 from qeetid_authz_server.proxies.judging import Judge, NotPassedError, Passed
 from qeetid_authz_server.proxies.keeping import Keeper
 from qeetid_authz_server.proxies.outcomes import Outcome
 from qeetid_authz_server.proxies.telling import ENVOY_PREFIX, Manner, Told
-from qeetid_authz_server.requestids import REQUEST_ID
-from qeetid_authz_server.responses import empty_response
 
 PATHS: Final = MappingProxyType(
     {

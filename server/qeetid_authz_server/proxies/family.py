@@ -1,11 +1,11 @@
 """What proxies ask, as a family of routes."""
 
-from qeetid_authz_server.metrics import Instruments
 from qeetid_authz_server.parts import Family, Parts
 from qeetid_authz_server.proxies.endpoints import routes
 from qeetid_authz_server.proxies.judging import Judge
 from qeetid_authz_server.proxies.keeping import Keeper
 from qeetid_authz_server.proxies.outcomes import ProxyCollector
+from qeetid_authz_server.telemetry.metrics import Instruments
 
 
 def make(parts: Parts, instruments: Instruments) -> Family:

@@ -9,9 +9,8 @@ from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.errors import AuthenticationError, TenantlessTokenError
 from qeetid_authz.principal import Principal
-from qeetid_authz_server.callers import CHALLENGE, REFUSED
-from qeetid_authz_server.counts import DECIDED, Counts, Decided
-from qeetid_authz_server.problems import Code, Problem
+from qeetid_authz_server.incoming.callers import CHALLENGE, REFUSED
+from qeetid_authz_server.outgoing.problems import Code, Problem
 from qeetid_authz_server.proxies.outcomes import Outcome
 from qeetid_authz_server.proxies.paths import AmbiguousPathError, read_target
 from qeetid_authz_server.proxies.presented import ContradictoryError, presented
@@ -24,6 +23,7 @@ from qeetid_authz_server.proxies.telling import (
     read_told,
 )
 from qeetid_authz_server.settings import Settings
+from qeetid_authz_server.telemetry.counts import DECIDED, Counts, Decided
 
 SECRET_HEADER = "X-Qeetid-Proxy-Secret"  # noqa: S105  (its name)
 _NO_TOKENS = 'ApiKey realm="qeetid-authz"'

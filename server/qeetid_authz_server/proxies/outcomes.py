@@ -10,8 +10,8 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from qeetid_authz_server.metrics import PREFIX
 from qeetid_authz_server.proxies.keeping import Keeper
+from qeetid_authz_server.telemetry.metrics import PREFIX
 
 
 class Outcome(StrEnum):

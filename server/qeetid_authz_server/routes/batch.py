@@ -6,20 +6,20 @@ from aiohttp import web
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.ids import Id
 from qeetid_authz.revision import Revision
-from qeetid_authz_server.bodies import Bodies
-from qeetid_authz_server.callers import Gate
-from qeetid_authz_server.counts import DECIDED, decided_without_reasons
-from qeetid_authz_server.jsonbodies import read_json
-from qeetid_authz_server.ownwrites import own_writes
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.questions import (
+from qeetid_authz_server.incoming.bodies import Bodies
+from qeetid_authz_server.incoming.callers import Gate
+from qeetid_authz_server.incoming.jsonbodies import read_json
+from qeetid_authz_server.incoming.ownwrites import own_writes
+from qeetid_authz_server.incoming.questions import (
     read_address,
     read_id,
     read_permission,
     require_same_tenant,
 )
-from qeetid_authz_server.responses import decision_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.outgoing.problems import Code, Problem
+from qeetid_authz_server.outgoing.responses import decision_response
+from qeetid_authz_server.outgoing.wire import encode
+from qeetid_authz_server.telemetry.counts import DECIDED, decided_without_reasons
 
 _ENVELOPE_SIZE = 4096  # bytes
 _ITEM_SIZE = 1024  # bytes, far beyond an id and a key

@@ -4,18 +4,18 @@ from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.principal import Kind, Principal
-from qeetid_authz_server.callers import Gate
-from qeetid_authz_server.counts import DECIDED, Decided
-from qeetid_authz_server.ownwrites import own_writes
-from qeetid_authz_server.query import parse_query
-from qeetid_authz_server.questions import (
+from qeetid_authz_server.incoming.callers import Gate
+from qeetid_authz_server.incoming.ownwrites import own_writes
+from qeetid_authz_server.incoming.query import parse_query
+from qeetid_authz_server.incoming.questions import (
     read_address,
     read_id,
     read_permission,
     require_same_tenant,
 )
-from qeetid_authz_server.responses import decision_response
-from qeetid_authz_server.wire import ALLOWED, DENIED, encode, explanation_body
+from qeetid_authz_server.outgoing.responses import decision_response
+from qeetid_authz_server.outgoing.wire import ALLOWED, DENIED, encode, explanation_body
+from qeetid_authz_server.telemetry.counts import DECIDED, Decided
 
 
 class CheckRoute:

@@ -17,15 +17,15 @@ from qeetid_authz.sidecar.wire import (
     Snapshot,
     Who,
 )
-from qeetid_authz_server.bodies import Bodies
-from qeetid_authz_server.callers import Gate
-from qeetid_authz_server.counts import DECIDED, Decided
-from qeetid_authz_server.jsonbodies import read_json
-from qeetid_authz_server.ownwrites import own_writes
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.questions import read_address, require_same_tenant
-from qeetid_authz_server.responses import decision_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.incoming.bodies import Bodies
+from qeetid_authz_server.incoming.callers import Gate
+from qeetid_authz_server.incoming.jsonbodies import read_json
+from qeetid_authz_server.incoming.ownwrites import own_writes
+from qeetid_authz_server.incoming.questions import read_address, require_same_tenant
+from qeetid_authz_server.outgoing.problems import Code, Problem
+from qeetid_authz_server.outgoing.responses import decision_response
+from qeetid_authz_server.outgoing.wire import encode
+from qeetid_authz_server.telemetry.counts import DECIDED, Decided
 
 _questions = msgspec.json.Decoder(Questions)
 _who = msgspec.json.Decoder(Who)

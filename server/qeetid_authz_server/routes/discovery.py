@@ -10,13 +10,13 @@ from aiohttp import hdrs, web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.credentials.keyring import UNKNOWN_KEY_INTERVAL, Keyring
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.responses import json_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.introspection import INTROSPECTION_PATH
+from qeetid_authz_server.outgoing.problems import Code, Problem
+from qeetid_authz_server.outgoing.responses import json_response
+from qeetid_authz_server.outgoing.wire import encode
 
 JWKS_PATH = "/.well-known/jwks.json"
 CONFIGURATION_PATH = "/.well-known/openid-configuration"
-INTROSPECTION_PATH = "/oauth/introspect"
 
 _MAX_AGE = "max-age=30"  # seconds
 _FRESH = UNKNOWN_KEY_INTERVAL  # seconds

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from aiohttp import hdrs, web
 
-from qeetid_authz_server.responses import json_response
+from qeetid_authz_server.outgoing.responses import json_response
 
 DOCUMENT_PATH = "/openapi.json"
 

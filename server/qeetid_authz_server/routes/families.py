@@ -4,9 +4,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from qeetid_authz.sidecar.wire import DECISIONS, HELD, PRINCIPAL, WHO_CAN
-from qeetid_authz_server.clients import Clients
-from qeetid_authz_server.introspection import Introspection
-from qeetid_authz_server.metrics import Instruments, SidecarCollector
+from qeetid_authz_server.incoming.clients import Clients
+from qeetid_authz_server.introspection import INTROSPECTION_PATHS, Introspection
 from qeetid_authz_server.parts import Family, Parts
 from qeetid_authz_server.routes.batch import BatchRoute
 from qeetid_authz_server.routes.check import CheckRoute
@@ -19,11 +18,12 @@ from qeetid_authz_server.routes.discovery import (
 from qeetid_authz_server.routes.document import DOCUMENT_PATH, document
 from qeetid_authz_server.routes.health import HealthRoutes
 from qeetid_authz_server.routes.holders import HoldersRoute
-from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS, IntrospectRoute
+from qeetid_authz_server.routes.introspect import IntrospectRoute
 from qeetid_authz_server.routes.metrics import METRICS_PATH, MetricsRoute
 from qeetid_authz_server.routes.permissions import PermissionsRoute
 from qeetid_authz_server.routes.principal import PrincipalRoute
 from qeetid_authz_server.routes.whoami import WhoamiRoute
+from qeetid_authz_server.telemetry.metrics import Instruments, SidecarCollector
 
 
 def questions(parts: Parts) -> Family:

@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
-from qeetid_authz_server.health import Health
-from qeetid_authz_server.responses import json_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.outgoing.responses import json_response
+from qeetid_authz_server.outgoing.wire import encode
+from qeetid_authz_server.telemetry.health import Health
 
 _ALIVE = encode({"status": "alive"})
 

@@ -8,13 +8,13 @@ from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.ids import format_id
 from qeetid_authz.sidecar.wire import PAGE, Holders, Snapshot
-from qeetid_authz_server.callers import Gate
-from qeetid_authz_server.ownwrites import own_writes
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.query import parse_query
-from qeetid_authz_server.questions import read_id, require_same_tenant
-from qeetid_authz_server.responses import decision_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.incoming.callers import Gate
+from qeetid_authz_server.incoming.ownwrites import own_writes
+from qeetid_authz_server.incoming.query import parse_query
+from qeetid_authz_server.incoming.questions import read_id, require_same_tenant
+from qeetid_authz_server.outgoing.problems import Code, Problem
+from qeetid_authz_server.outgoing.responses import decision_response
+from qeetid_authz_server.outgoing.wire import encode
 
 _PARAMETERS = frozenset({b"permission", b"after", b"limit"})
 

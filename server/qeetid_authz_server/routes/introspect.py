@@ -1,19 +1,14 @@
 """`POST /oauth/introspect`: whether a token is active, and what it says."""
 
-from typing import Final
-
 from aiohttp import hdrs, web
 
-from qeetid_authz_server.bodies import Bodies
-from qeetid_authz_server.clients import Clients
-from qeetid_authz_server.counts import DECIDED, decided_without_reasons
-from qeetid_authz_server.forms import read_form
+from qeetid_authz_server.incoming.bodies import Bodies
+from qeetid_authz_server.incoming.clients import Clients
+from qeetid_authz_server.incoming.forms import read_form
 from qeetid_authz_server.introspection import Introspection
-from qeetid_authz_server.responses import json_response
-from qeetid_authz_server.routes.discovery import INTROSPECTION_PATH
-from qeetid_authz_server.wire import encode
-
-INTROSPECTION_PATHS: Final = (INTROSPECTION_PATH, f"/v1{INTROSPECTION_PATH}")
+from qeetid_authz_server.outgoing.responses import json_response
+from qeetid_authz_server.outgoing.wire import encode
+from qeetid_authz_server.telemetry.counts import DECIDED, decided_without_reasons
 
 _INACTIVE = encode({"active": False})
 

@@ -2,8 +2,8 @@
 
 from aiohttp import hdrs, web
 
-from qeetid_authz_server.metrics import Instruments
-from qeetid_authz_server.responses import encoded_response
+from qeetid_authz_server.outgoing.responses import encoded_response
+from qeetid_authz_server.telemetry.metrics import Instruments
 
 METRICS_PATH = "/metrics"
 

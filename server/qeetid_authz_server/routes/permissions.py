@@ -4,11 +4,11 @@ from aiohttp import web
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.principal import Kind, Principal
-from qeetid_authz_server.callers import Gate
-from qeetid_authz_server.ownwrites import own_writes
-from qeetid_authz_server.questions import read_id, require_same_tenant
-from qeetid_authz_server.responses import decision_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.incoming.callers import Gate
+from qeetid_authz_server.incoming.ownwrites import own_writes
+from qeetid_authz_server.incoming.questions import read_id, require_same_tenant
+from qeetid_authz_server.outgoing.responses import decision_response
+from qeetid_authz_server.outgoing.wire import encode
 
 
 class PermissionsRoute:

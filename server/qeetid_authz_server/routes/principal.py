@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from qeetid_authz.sidecar.wire import Who
-from qeetid_authz_server.callers import Gate
-from qeetid_authz_server.responses import json_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.incoming.callers import Gate
+from qeetid_authz_server.outgoing.responses import json_response
+from qeetid_authz_server.outgoing.wire import encode
 
 
 class PrincipalRoute:

@@ -9,12 +9,12 @@ from qeetid_authz.decision.account import Account, Grant
 from qeetid_authz.decision.reasons import SENTENCES, Reason
 from qeetid_authz.engine.engine import Engine
 from qeetid_authz.principal import Kind, Principal
-from qeetid_authz_server.callers import Gate
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.query import parse_query
-from qeetid_authz_server.questions import read_address
-from qeetid_authz_server.responses import decision_response
-from qeetid_authz_server.wire import encode, ip_rule_body
+from qeetid_authz_server.incoming.callers import Gate
+from qeetid_authz_server.incoming.query import parse_query
+from qeetid_authz_server.incoming.questions import read_address
+from qeetid_authz_server.outgoing.problems import Code, Problem
+from qeetid_authz_server.outgoing.responses import decision_response
+from qeetid_authz_server.outgoing.wire import encode, ip_rule_body
 
 
 class WhoamiRoute:

@@ -17,7 +17,7 @@ from opentelemetry.trace import (
     StatusCode,
 )
 
-from qeetid_authz_server.counts import (
+from qeetid_authz_server.telemetry.counts import (
     DECIDED,
     OTHER_METHOD,
     UNMATCHED,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from qeetid_authz_server.problems import Code, Problem
+from qeetid_authz_server.outgoing.problems import Code, Problem
 
 PATIENCE = 10.0
 """Seconds in which a body must have come."""

@@ -37,9 +37,9 @@ from qeetid_authz.errors import (
     UnavailableError,
 )
 from qeetid_authz.replica import RESYNC_CAUSES
-from qeetid_authz_server.counts import UNSTATED, Counts
-from qeetid_authz_server.health import CAUSES, Health
-from qeetid_authz_server.routes.introspect import INTROSPECTION_PATHS
+from qeetid_authz_server.introspection import INTROSPECTION_PATHS
+from qeetid_authz_server.telemetry.counts import UNSTATED, Counts
+from qeetid_authz_server.telemetry.health import CAUSES, Health
 
 PREFIX: Final = "qeetid_authz_"
 

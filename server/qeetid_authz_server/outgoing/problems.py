@@ -14,8 +14,8 @@ from qeetid_authz.errors import (
     StaleError,
     UnavailableError,
 )
-from qeetid_authz_server.responses import json_response
-from qeetid_authz_server.wire import encode
+from qeetid_authz_server.outgoing.responses import json_response
+from qeetid_authz_server.outgoing.wire import encode
 
 
 class Code(StrEnum):

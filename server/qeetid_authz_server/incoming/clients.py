@@ -13,8 +13,8 @@ from qeetid_authz.errors import AuthenticationError, UnavailableError
 from qeetid_authz.ids import Id
 from qeetid_authz.model import OidcClient
 from qeetid_authz.principal import Principal
-from qeetid_authz_server.counts import Counts
-from qeetid_authz_server.problems import Code, Problem
+from qeetid_authz_server.outgoing.problems import Code, Problem
+from qeetid_authz_server.telemetry.counts import Counts
 
 _BASIC = "basic "
 _CHALLENGE = 'Basic realm="qeetid-authz"'

@@ -3,7 +3,7 @@
 from qeetid_authz.ids import Id, parse_wire_id
 from qeetid_authz.index.iprules import parse_address
 from qeetid_authz.principal import Principal
-from qeetid_authz_server.problems import Code, Problem
+from qeetid_authz_server.outgoing.problems import Code, Problem
 
 
 def read_id(raw: bytes, name: str) -> Id:

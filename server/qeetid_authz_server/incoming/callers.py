@@ -21,8 +21,8 @@ from qeetid_authz.errors import (
     UnavailableError,
 )
 from qeetid_authz.principal import Kind, Principal
-from qeetid_authz_server.counts import Counts
-from qeetid_authz_server.problems import Code, Problem
+from qeetid_authz_server.outgoing.problems import Code, Problem
+from qeetid_authz_server.telemetry.counts import Counts
 
 ASKING: Final = "role.read"
 """What a user must hold to ask about permissions (fact 1.2, step 7)."""

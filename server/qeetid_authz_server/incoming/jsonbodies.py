@@ -5,8 +5,8 @@ from typing import TypeVar
 import msgspec
 from aiohttp import hdrs, web
 
-from qeetid_authz_server.bodies import Bodies
-from qeetid_authz_server.problems import Code, Problem
+from qeetid_authz_server.incoming.bodies import Bodies
+from qeetid_authz_server.outgoing.problems import Code, Problem
 
 Read = TypeVar("Read")
 

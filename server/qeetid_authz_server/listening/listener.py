@@ -12,7 +12,7 @@ from typing import ClassVar
 from aiohttp import web
 
 from qeetid_authz.errors import AuthzError
-from qeetid_authz_server.addresses import Address, TcpAddress, UnixAddress
+from qeetid_authz_server.listening.addresses import Address, TcpAddress, UnixAddress
 
 _SOCKET_UMASK = 0o117  # leaves 0660
 _PROBE_TIMEOUT = 1.0  # seconds

@@ -5,7 +5,7 @@ from aiohttp import web
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.errors import RevisionError, RevisionForeignError
 from qeetid_authz.sidecar.wire import AT_LEAST
-from qeetid_authz_server.problems import Code, Problem
+from qeetid_authz_server.outgoing.problems import Code, Problem
 
 
 async def own_writes(request: web.Request, authorizer: AsyncAuthorizer) -> None:

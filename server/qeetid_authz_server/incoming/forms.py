@@ -5,9 +5,9 @@ import re
 from aiohttp import hdrs, web
 
 from qeetid_authz.credentials.tokens import TOKEN_SIZE_LIMIT
-from qeetid_authz_server.bodies import Bodies
-from qeetid_authz_server.problems import Code, Problem
-from qeetid_authz_server.query import parse_pairs
+from qeetid_authz_server.incoming.bodies import Bodies
+from qeetid_authz_server.incoming.query import parse_pairs
+from qeetid_authz_server.outgoing.problems import Code, Problem
 
 FORM_SIZE_LIMIT = 4 * TOKEN_SIZE_LIMIT
 """Bytes that a body may have: the longest token, all of it escaped, and what goes with

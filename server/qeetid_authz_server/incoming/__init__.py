@@ -1,0 +1,1 @@
+"""What comes in: bodies, queries and ids as they are written, and who sends them."""
