@@ -15,7 +15,10 @@ import pytest
 from qeetid_authz_server.settings import Settings
 from tests.cli.running import PATIENCE, PREFIX, Cli, run_process, running
 
-TEXTS = ("issuer", "audience", "tls_certificate", "tls_key", "snapshot_dir")
+TEXTS = {
+    *("issuer", "audience", "tls_certificate", "tls_key", "snapshot_dir"),
+    *("routes", "cookie"),
+}
 """Settings of which any text but none will do."""
 
 
@@ -136,12 +139,16 @@ def test_serve_does_not_start_without_its_keys(database: str, tmp_path: Path) ->
     ]
 
 
+NEVER_FLAGS = {"snapshot_key", "proxy_secret"}
+"""Secrets: everybody on the machine is shown the flags of its processes."""
+
+
 def test_every_setting_is_a_flag(database: str) -> None:
     """What is wrong with any flag of `serve` is told at once, each by its name."""
     flags = [
         f"--{name.replace('_', '-')}={'' if name in TEXTS else 'x'}"
         for name in Settings.model_fields
-        if name not in ("database_url", "jwks", "snapshot_key")
+        if name not in {"database_url", "jwks", *NEVER_FLAGS}
     ]
     answer = run_process(
         "--database-url", database, "serve", *flags, "--jwks=ftp://x/y", "--json"
@@ -152,7 +159,7 @@ def test_every_setting_is_a_flag(database: str) -> None:
     assert [problem.split()[0] for problem in problems] == [
         PREFIX + name.upper()
         for name in Settings.model_fields
-        if name not in ("database_url", "snapshot_key")
+        if name not in {"database_url", *NEVER_FLAGS}
     ]
 
 

@@ -371,6 +371,7 @@ def test_it_can_be_the_applications_one_authorizer(here: Office) -> None:
 LEFT_OUT = {
     *("account", "api_key", "api_keys", "agent", "clients", "standing"),
     *("can_many", "holdings", "principal_for", "from_facts"),
+    *("belongs", "bundled", "credentialed", "is_permission", "kind_of"),
     *("prepare", "publish", "expire", "expire_credentials", "shut", "chore"),
     *("require_open", "require_seen", "is_loaded", "is_stale", "semantics"),
     *("authentication", "seats", "sizes", "feed_failed"),
