@@ -37,15 +37,12 @@ _COMMANDS = {
 
 
 def find(name: str) -> str:
-    """Where a proxy's program is."""
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None and Path("/usr/sbin", name).exists():
-        found = f"/usr/sbin/{name}"
-    remedy = (
-        "apt-get install nginx-light" if name == "nginx" else "pip install -e '.[dev]'"
-    )
-    assert found is not None, f"`{name}` is missing; `{remedy}`"
+    """Where a proxy's program is: the system's, else that of a wheel."""
+    beside = Path(sys.executable).parent
+    everywhere = f"{os.environ['PATH']}:/usr/sbin"
+    found = shutil.which(name, path=everywhere) or shutil.which(name, path=beside)
+    found = found or shutil.which(f"{name}-wheel", path=beside)
+    assert found is not None, f"`{name}` is missing; `pip install -e '.[dev]'`"
     return found
 
 
