@@ -181,6 +181,14 @@ def test_a_stranger_is_refused(behind_nginx: Office, secret: str | None) -> None
     assert 403 == ask(behind_nginx.base_url, "/status", secret=secret).status
 
 
+@pytest.mark.parametrize(
+    ("protocol", "status"), [("websocket", 200), ("WebSocket", 200), ("h2c", 403)]
+)
+def test_a_tunnel_is_refused(behind_nginx: Office, protocol: str, status: int) -> None:
+    """Where the proxy passes on that one is wanted; a WebSocket is none."""
+    assert status == ask(behind_nginx.base_url, "/status", Upgrade=protocol).status
+
+
 def test_a_secret_that_comes_twice_is_none(behind_nginx: Office) -> None:
     """One of them may be the client's."""
     line = f"X-Qeetid-Proxy-Secret: {SECRET}"

@@ -76,6 +76,8 @@ class Judge:
             NotPassedError: it isn't the proxy that asks, or it doesn't tell.
         """
         self._require_proxy(request)
+        if any(each.lower() != "websocket" for each in _upgrades(request)):
+            raise _forbidden(Outcome.NO_ROUTE, "no route is for a tunnel")
         try:
             return read_told(
                 routing.manner, request.headers, request.method, request.raw_path
@@ -160,6 +162,14 @@ class Judge:
             challenge = _NO_TOKENS
         problem = Problem(Code.UNAUTHORIZED, challenge=challenge)
         return NotPassedError(Outcome.UNAUTHENTICATED, cause, problem)
+
+
+def _upgrades(request: web.Request) -> list[str]:
+    """The protocols that the client wants to go on with, as far as the proxy tells.
+
+    In a tunnel of HTTP/2 nobody would ask about what else is requested.
+    """
+    return request.headers.getall("Upgrade", [])
 
 
 def _route(routing: Routing, told: Told) -> Route:
