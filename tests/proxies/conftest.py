@@ -16,7 +16,7 @@ from tests.fixtures.postgres import new_database
 from tests.proxies.backend import PROBE, Backend, Seen
 from tests.proxies.programs import PROXIES, configuration, running
 from tests.server.bearers import Office, office, settle
-from tests.server.sidecars import Reply, exchange
+from tests.server.sidecars import LASTING, Reply, exchange
 from tests.server.town import ACME, OTHER
 
 SECRET, ELSEWHERE = "secret-of-this-proxy", "192.0.2.1"
@@ -120,7 +120,9 @@ def stand(
     name: str = request.param
     directory = tmp_path_factory.mktemp(name)
     with ExitStack() as stack:
-        asked = stack.enter_context(asked_by(name, proxied_database, directory))
+        asked = stack.enter_context(
+            asked_by(name, proxied_database, directory, **LASTING)
+        )
         backend = stack.enter_context(Backend())
         sidecar_port = port_of(asked.base_url)
         base_url = stack.enter_context(

@@ -11,7 +11,7 @@ from tests.issuer import Issuer
 from tests.keyserver import KeyServer
 from tests.sdks.client import SDKS, Sdk
 from tests.server.bearers import Office, settle
-from tests.server.sidecars import sidecar
+from tests.server.sidecars import LASTING, sidecar
 from tests.server.town import ACME_KEY
 from tests.server.upstreams import Upstream
 
@@ -43,7 +43,7 @@ def desk(
     """A sidecar that takes keys and tokens, with the fast path and without."""
     issuer, endpoint = keys
     with sidecar(
-        settled_database, jwks=endpoint.url, fast_path=request.param
+        settled_database, jwks=endpoint.url, fast_path=request.param, **LASTING
     ) as base_url:
         yield Office(base_url, issuer)
 

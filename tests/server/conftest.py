@@ -9,7 +9,7 @@ import pytest
 from qeetid_authz.postgres.embedded import Server
 from tests.fixtures.postgres import new_database
 from tests.server.bearers import Office, office, settle
-from tests.server.sidecars import EVERYTHING, request, sidecar
+from tests.server.sidecars import EVERYTHING, LASTING, request, sidecar
 from tests.server.town import ACME_KEY, OTHER_KEY, build, target
 
 
@@ -34,7 +34,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def strict(town_database: str, routes: Path) -> Iterator[str]:
     """The base URL of a sidecar with strict semantics."""
     with sidecar(
-        town_database, batch_limit=20, routes=routes, **EVERYTHING
+        town_database, batch_limit=20, routes=routes, **LASTING, **EVERYTHING
     ) as base_url:
         yield base_url
 
@@ -42,7 +42,7 @@ def strict(town_database: str, routes: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def mirror(town_database: str) -> Iterator[str]:
     """The base URL of a sidecar with mirror semantics."""
-    with sidecar(town_database, semantics="mirror") as base_url:
+    with sidecar(town_database, semantics="mirror", **LASTING) as base_url:
         yield base_url
 
 
@@ -65,14 +65,14 @@ def settled_database(cluster: Server, template: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def strict_office(settled_database: str, routes: Path) -> Iterator[Office]:
     """A sidecar that takes tokens, with strict semantics."""
-    with office(settled_database, routes=routes, **EVERYTHING) as strict:
+    with office(settled_database, routes=routes, **LASTING, **EVERYTHING) as strict:
         yield strict
 
 
 @pytest.fixture(scope="session")
 def mirror_office(settled_database: str) -> Iterator[Office]:
     """A sidecar that takes tokens, with mirror semantics."""
-    with office(settled_database, semantics="mirror") as mirror:
+    with office(settled_database, semantics="mirror", **LASTING) as mirror:
         yield mirror
 
 
@@ -80,8 +80,8 @@ def mirror_office(settled_database: str) -> Iterator[Office]:
 def ways(settled_database: str) -> Iterator[tuple[str, str]]:
     """Two sidecars that know the keys, with the fast path and without it."""
     with (
-        sidecar(settled_database, fast_path=True) as fast,
-        sidecar(settled_database, fast_path=False) as slow,
+        sidecar(settled_database, fast_path=True, **LASTING) as fast,
+        sidecar(settled_database, fast_path=False, **LASTING) as slow,
     ):
         for base_url in (fast, slow):
             for key in (ACME_KEY, OTHER_KEY):

@@ -25,6 +25,10 @@ EVERYTHING: dict[str, Any] = {
 }
 """Settings by which a sidecar offers all that it can."""
 
+LASTING = {"poll_interval": 0.5}
+"""What sidecars are told that stay for many tests, as nobody changes their database:
+a dozen of them that look a hundred times a second leave the tests little to run on."""
+
 _PATIENCE = 10.0  # seconds
 
 

@@ -10,6 +10,7 @@ import pytest
 from qeetid_authz.postgres.embedded import Server
 from tests.fixtures.postgres import new_database
 from tests.server.bearers import Office, office, settle
+from tests.server.sidecars import LASTING
 from tests.server.town import ACME, add_key, build
 from tests.sidecar.clients import KINDS, Opened
 
@@ -32,7 +33,7 @@ def settled_database(cluster: Server, template: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def here(settled_database: str) -> Iterator[Office]:
     """A sidecar that takes keys and tokens."""
-    with office(settled_database, batch_limit=20) as strict:
+    with office(settled_database, batch_limit=20, **LASTING) as strict:
         yield strict
 
 

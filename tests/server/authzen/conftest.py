@@ -8,7 +8,7 @@ import pytest
 from qeetid_authz.postgres.embedded import Server
 from tests.fixtures.postgres import new_database
 from tests.server.authzen.town import build
-from tests.server.sidecars import EVERYTHING, sidecar
+from tests.server.sidecars import EVERYTHING, LASTING, sidecar
 
 
 @pytest.fixture(scope="session")
@@ -23,14 +23,14 @@ def library_database(cluster: Server, template: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def library(library_database: str) -> Iterator[str]:
     """The base URL of a sidecar over it that offers everything."""
-    with sidecar(library_database, **EVERYTHING) as base_url:
+    with sidecar(library_database, **LASTING, **EVERYTHING) as base_url:
         yield base_url
 
 
 @pytest.fixture(scope="session")
 def named_library(library_database: str) -> Iterator[str]:
     """The same, calling users by their e-mails."""
-    settings = {**EVERYTHING, "authzen_subject_id": "email"}
+    settings = {**LASTING, **EVERYTHING, "authzen_subject_id": "email"}
     with sidecar(library_database, **settings) as base_url:
         yield base_url
 
