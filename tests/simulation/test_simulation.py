@@ -29,6 +29,7 @@ def seeds(many: int) -> Iterator[int]:
     yield from range(many) if given is None else [int(given)]
 
 
+@pytest.mark.timeout(600)
 def test_every_schedule_keeps_the_promises() -> None:
     """Whatever happens in which order: no wrong answer, and soon a current one."""
     for seed in seeds(SEEDS):
