@@ -77,8 +77,11 @@ def sidecar(
     with process:
         try:
             served = Served(_address(process), psutil.Process(process.pid))
-            Thread(target=_drain, args=[process], daemon=True).start()
+            drain = Thread(target=_drain, args=[process], daemon=True)
+            drain.start()
             yield served
+            process.terminate()
+            drain.join()  # before the pipe is closed
         finally:
             process.terminate()
 
