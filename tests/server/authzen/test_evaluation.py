@@ -406,6 +406,20 @@ def test_nobody_learns_who_else_there_is(strict: str) -> None:
     assert "no_grant" == answers[2]["context"]["code"]
 
 
+@pytest.mark.parametrize("user", [ANN, EVE])
+def test_m16_what_is_ours_only_adds(strict: str, user: str) -> None:
+    """Whoever asks for none of it finds what it knows as it was, in an answer with it."""
+    question = QUESTION | {"subject": {"type": "user", "id": user}}
+    more = {"context": {"explain": True, "client_ip": "192.0.2.1"}}
+
+    plain = told(post(strict, "evaluation", question))
+    ours = told(post(strict, "evaluation", question | more))
+
+    assert ["decision", "context"] == list(plain) == list(ours)
+    assert plain["decision"] is ours["decision"]
+    assert plain["context"].items() <= ours["context"].items()
+
+
 def test_an_explanation_is_given_who_asks(strict: str) -> None:
     """All grant paths of a permit, none of a denial."""
     context = {"explain": True}

@@ -288,6 +288,16 @@ def test_m12_pages_of_none(library: str) -> None:
 
 
 @pytest.mark.parametrize("what", SEARCHES)
+def test_m17_pages_have_no_members_of_ours(library: str, what: str) -> None:
+    """So no capability needs to be declared, and none is."""
+    asked = SEARCHES[what] | {"page": {"limit": 1, "sort": "id", "properties": {}}}
+    metadata = request(library, "/.well-known/authzen-configuration")
+
+    assert {"next_token"} == set(told(post(library, f"search/{what}", asked))["page"])
+    assert "capabilities" not in told(metadata)
+
+
+@pytest.mark.parametrize("what", SEARCHES)
 def test_m12_s7_page_comes_first(library: str, what: str) -> None:
     """With a token where there is more; without a request for pages there is none."""
     body = SEARCHES[what]
