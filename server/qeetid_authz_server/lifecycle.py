@@ -11,8 +11,9 @@ from qeetid_authz.credentials.keyendpoint import KeyEndpoint
 from qeetid_authz.credentials.keysources import source_of
 from qeetid_authz.postgres.lookups import Lookups
 from qeetid_authz_server.listening.addresses import TcpAddress
+from qeetid_authz_server.loading import require_readable_keys
 from qeetid_authz_server.parts import Resource
-from qeetid_authz_server.settings import Settings, require_readable_keys
+from qeetid_authz_server.settings import Settings
 
 _log = logging.getLogger(__name__)
 

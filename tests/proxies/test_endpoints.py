@@ -11,9 +11,9 @@ import pytest
 
 from qeetid_authz.authorizer import AsyncAuthorizer
 from qeetid_authz.errors import NotOpenError
+from qeetid_authz_server.loading import SettingsError
 from qeetid_authz_server.proxies.endpoints import PATHS
 from qeetid_authz_server.proxies.telling import Manner
-from qeetid_authz_server.settings import SettingsError
 from tests.integration.world import ANNS_KEY
 from tests.proxies.conftest import SECRET, asked_by, routes_for
 from tests.server.bearers import Office, office

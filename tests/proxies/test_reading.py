@@ -2,11 +2,11 @@
 
 import pytest
 
+from qeetid_authz_server.loading import SettingsError
 from qeetid_authz_server.proxies.patterns import Pattern
 from qeetid_authz_server.proxies.reading import Routing, read_routes
 from qeetid_authz_server.proxies.table import Access, Route
 from qeetid_authz_server.proxies.telling import Manner
-from qeetid_authz_server.settings import SettingsError
 from tests.proxies.programs import CONFIGURATION
 
 ROUTE = "routes:\n  - path: /a\n    permission: k\n"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from qeetid_authz_server.settings import PREFIX, Settings, load_settings
+from qeetid_authz_server.loading import load_settings
+from qeetid_authz_server.settings import PREFIX, Settings
 from tests.sdks.client import SDKS, Sdk, SdkError
 from tests.server.sidecars import sidecar
 from tests.server.town import ACME, ACME_KEY, ANN, KEY

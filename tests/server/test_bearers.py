@@ -14,7 +14,7 @@ from aiohttp import web
 
 from qeetid_authz.credentials.secretchecks import PENDING_A_NAME
 from qeetid_authz_server.lifecycle import reading_keys
-from qeetid_authz_server.settings import load_settings
+from qeetid_authz_server.loading import load_settings
 from tests.integration.world import AGENT, OTHERS_AGENT, SERVICE, SESSION
 from tests.issuer import Issuer, encode, user_claims
 from tests.keyserver import Answer, KeyServer

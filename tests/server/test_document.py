@@ -7,8 +7,8 @@ from typing import Any
 from openapi_spec_validator import validate
 
 from qeetid_authz_server.app import make_app
+from qeetid_authz_server.loading import load_settings
 from qeetid_authz_server.outgoing.problems import Code
-from qeetid_authz_server.settings import load_settings
 from tests.server.sidecars import EVERYTHING, request
 
 DOCUMENT: dict[str, Any] = json.loads(

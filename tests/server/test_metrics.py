@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from qeetid_authz_server.app import make_app
-from qeetid_authz_server.settings import load_settings
+from qeetid_authz_server.loading import load_settings
 from qeetid_authz_server.telemetry.metrics import PREFIX
 from tests.server.bearers import Office
 from tests.server.sidecars import Wire, eventually, request, sidecar

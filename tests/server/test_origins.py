@@ -3,7 +3,7 @@
 import pytest
 
 from qeetid_authz_server.hosted.origins import Origin, parse_origin
-from qeetid_authz_server.settings import SettingsError, load_settings
+from qeetid_authz_server.loading import SettingsError, load_settings
 
 DSN = "postgresql://reader@db.test/qeetid"
 

@@ -15,7 +15,8 @@ import qeetid_authz_server
 from qeetid_authz.errors import AuthzError, DatabaseError
 from qeetid_authz.postgres.connecting import connect, describe
 from qeetid_authz_server.cli.main import run
-from qeetid_authz_server.settings import PREFIX, load_settings
+from qeetid_authz_server.loading import load_settings
+from qeetid_authz_server.settings import PREFIX
 from tests.issuer import Issuer, user_claims
 from tests.keyserver import KeyServer
 from tests.server.bearers import now

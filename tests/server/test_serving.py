@@ -26,7 +26,7 @@ from tests.server.town import ACME_KEY, ANN, KEY
 
 PROGRAM = (
     "from qeetid_authz_server.serving import run;"
-    "from qeetid_authz_server.settings import load_settings;"
+    "from qeetid_authz_server.loading import load_settings;"
     "run(load_settings())"
 )
 PATIENT = "from qeetid_authz_server.incoming import bodies; bodies.PATIENCE = 600.0;"

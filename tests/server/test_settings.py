@@ -16,14 +16,12 @@ from qeetid_authz_server.listening.addresses import (
     UnixAddress,
     parse_address,
 )
-from qeetid_authz_server.settings import (
-    PREFIX,
-    CallerAuth,
-    Settings,
+from qeetid_authz_server.loading import (
     SettingsError,
     load_settings,
     require_readable_keys,
 )
+from qeetid_authz_server.settings import PREFIX, CallerAuth, Settings
 from tests.issuer import SigningKey
 from tests.server.sidecars import sidecar
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from qeetid_authz_server.cli.probing import Door, ask_health
 from qeetid_authz_server.listening.tls import client_context
-from qeetid_authz_server.settings import SettingsError, load_settings
+from qeetid_authz_server.loading import SettingsError, load_settings
 from tests.server.sidecars import Wire, sidecar
 from tests.server.test_fastcheck import Counted
 from tests.server.town import ACME_KEY, target

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from qeetid_authz_server.app import make_app
-from qeetid_authz_server.settings import load_settings
+from qeetid_authz_server.loading import load_settings
 from tests.server.sidecars import Reply, request, sidecar
 from tests.server.test_batch import batch, send
 from tests.server.town import ACME, ACME_KEY, ANN, EVE, KEY, target

@@ -11,13 +11,8 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias
 import click
 
 from qeetid_authz.postgres.connecting import has_password
-from qeetid_authz_server.settings import (
-    DATABASE_MISSING,
-    PREFIX,
-    Settings,
-    SettingsError,
-    load_settings,
-)
+from qeetid_authz_server.loading import DATABASE_MISSING, SettingsError, load_settings
+from qeetid_authz_server.settings import PREFIX, Settings
 
 _NO_DATABASE = "dbname=none"
 

@@ -15,8 +15,9 @@ from qeetid_authz_server.demo.asking import ask_all
 from qeetid_authz_server.demo.showing import Audience
 from qeetid_authz_server.demo.stage import Stage, require_empty, set_up
 from qeetid_authz_server.listening.listener import ListenError
+from qeetid_authz_server.loading import load_settings
 from qeetid_authz_server.serving import serve
-from qeetid_authz_server.settings import Settings, load_settings
+from qeetid_authz_server.settings import Settings
 
 _ADDRESSES = ("127.0.0.1:4010", "127.0.0.1:0")
 """Where to listen: the usual port, or any when it is taken."""

@@ -11,7 +11,8 @@ from ssl import (
 )
 from typing import NoReturn
 
-from qeetid_authz_server.settings import PREFIX, Settings, SettingsError
+from qeetid_authz_server.loading import SettingsError
+from qeetid_authz_server.settings import PREFIX, Settings
 
 
 def server_context(settings: Settings) -> SSLContext | None:

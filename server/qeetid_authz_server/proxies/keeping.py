@@ -9,8 +9,9 @@ from typing import Final
 
 from aiohttp import web
 
+from qeetid_authz_server.loading import SettingsError
 from qeetid_authz_server.proxies.reading import Routing, read_routes
-from qeetid_authz_server.settings import PREFIX, SettingsError
+from qeetid_authz_server.settings import PREFIX
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks at the file; a change counts once two saw it alike."""

@@ -8,12 +8,12 @@ from typing import Final, TypeVar
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
+from qeetid_authz_server.loading import SettingsError
 from qeetid_authz_server.proxies.hosts import read_host
 from qeetid_authz_server.proxies.patterns import read_pattern
 from qeetid_authz_server.proxies.shadows import Shadow, shadows
 from qeetid_authz_server.proxies.table import Access, Route, Table
 from qeetid_authz_server.proxies.telling import MANNERS, Manner
-from qeetid_authz_server.settings import SettingsError
 
 _TEXT, _SEQUENCE, _MAPPING = (
     f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")

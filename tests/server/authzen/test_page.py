@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qeetid_authz_server.demo.stage import Stage, set_up
-from qeetid_authz_server.settings import load_settings
+from qeetid_authz_server.loading import load_settings
 from tests.server.authzen.asking import post, told
 from tests.server.sidecars import request, sidecar
 
