@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 
 from qeetid_authz.postgres.embedded import Server
-from tests.fixtures.postgres import new_database
+from tests.fixtures.postgres import filled_database
 from tests.issuer import Issuer
 from tests.keyserver import KeyServer
 from tests.sdks.client import SDKS, Sdk
@@ -19,10 +18,8 @@ from tests.server.upstreams import Upstream
 @pytest.fixture(scope="session")
 def settled_database(cluster: Server, template: str) -> Iterator[str]:
     """The DSN of a town with callers of every kind, which nobody changes."""
-    with new_database(cluster, template) as name:
-        with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
-            settle(connection)
-        yield cluster.dsn(name)
+    with filled_database(cluster, template, settle) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from qeetid_authz.postgres.embedded import Server
-from tests.fixtures.postgres import new_database
+from tests.fixtures.postgres import filled_database
 from tests.server.bearers import Office, office, settle
 from tests.server.sidecars import EVERYTHING, LASTING, request, sidecar
 from tests.server.town import ACME_KEY, OTHER_KEY, build, target
@@ -16,10 +16,8 @@ from tests.server.town import ACME_KEY, OTHER_KEY, build, target
 @pytest.fixture(scope="session")
 def town_database(cluster: Server, template: str) -> Iterator[str]:
     """The DSN of the town, which nobody changes."""
-    with new_database(cluster, template) as name:
-        with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
-            build(connection)
-        yield cluster.dsn(name)
+    with filled_database(cluster, template, build) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="session")
@@ -56,10 +54,8 @@ def town(database: str, connection: psycopg.Connection) -> str:
 @pytest.fixture(scope="session")
 def settled_database(cluster: Server, template: str) -> Iterator[str]:
     """The DSN of a town with callers of every kind, which nobody changes."""
-    with new_database(cluster, template) as name:
-        with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
-            settle(connection)
-        yield cluster.dsn(name)
+    with filled_database(cluster, template, settle) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from qeetid_authz.postgres.embedded import Server
-from tests.fixtures.postgres import new_database
+from tests.fixtures.postgres import filled_database
 from tests.server.authzen.town import build
 from tests.server.sidecars import EVERYTHING, LASTING, sidecar
 
@@ -14,10 +14,8 @@ from tests.server.sidecars import EVERYTHING, LASTING, sidecar
 @pytest.fixture(scope="session")
 def library_database(cluster: Server, template: str) -> Iterator[str]:
     """The DSN of the library, which nobody changes."""
-    with new_database(cluster, template) as name:
-        with psycopg.connect(cluster.dsn(name), autocommit=True) as connection:
-            build(connection)
-        yield cluster.dsn(name)
+    with filled_database(cluster, template, build) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="session")
